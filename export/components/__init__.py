@@ -1,0 +1,1 @@
+"""The graphs of a bundle, one module per model; `export.graphs` builds them all."""

@@ -1,0 +1,85 @@
+"""Graph forms of the layers that planner, vision and visualizer share (training.models.layers).
+
+Query, key and value projections are one matrix product, and so are gate and up: fewer and larger
+operators for the same arithmetic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from export.graph import GraphBuilder
+
+Array = NDArray[Any]
+
+
+def array_of(tensor: Tensor) -> Array:
+    """A float32 copy in NumPy."""
+    array: Array = tensor.detach().to("cpu").float().numpy()
+    return array
+
+
+def matrix_of(*layers: nn.Linear) -> Array:
+    """The weights [in, out] of linear layers, side by side."""
+    return np.concatenate([array_of(layer.weight).T for layer in layers], axis=1)
+
+
+def linear(graph: GraphBuilder, x: str, layer: nn.Linear, name: str) -> str:
+    bias = None if layer.bias is None else array_of(layer.bias)
+    return graph.linear(x, matrix_of(layer), name, bias)
+
+
+def silu(graph: GraphBuilder, x: str) -> str:
+    return graph.op("Mul", x, graph.op("Sigmoid", x))
+
+
+def rms_norm(graph: GraphBuilder, x: str, weight: Array, eps: float, name: str) -> str:
+    """x / rms(x) * weight over the last axis."""
+    scale = graph.tensor(weight, f"{name}.weight")
+    return graph.op("RMSNormalization", x, scale, axis=-1, epsilon=eps)
+
+
+def rope_tables(graph: GraphBuilder, positions: str, table: Tensor) -> tuple[str, str]:
+    """cos and sin [1, tokens, D/2] at positions [tokens, 3]."""
+    angle = graph.op("MatMul", positions, graph.tensor(array_of(table), "rope_table"))
+    angle = graph.op("Unsqueeze", angle, graph.ints([0]))
+    return graph.op("Cos", angle), graph.op("Sin", angle)
+
+
+def rotate(graph: GraphBuilder, x: str, rope: tuple[str, str]) -> str:
+    """x [1, heads, tokens, D] turned by the tables; pairs are (i, i + D/2)."""
+    return graph.op("RotaryEmbedding", x, *rope)
+
+
+def qkv(
+    graph: GraphBuilder, x: str, attention: nn.Module, rope: tuple[str, str]
+) -> tuple[str, str, str]:
+    """x [1, S, W] → q [1, H, S, D], k and v [1, KV, S, D]; q and k normed and rotated."""
+    heads, kv_heads, dim = attention.heads, attention.kv_heads, attention.head_dim
+    weight = matrix_of(attention.q, attention.k, attention.v)
+    y = graph.reshape(graph.linear(x, weight, "qkv"), [1, -1, heads + 2 * kv_heads, dim])
+    y = graph.op("Transpose", y, perm=[0, 2, 1, 3])
+    q, k, v = graph.split(y, [heads, kv_heads, kv_heads], axis=1)
+    if not isinstance(attention.q_norm, nn.Identity):
+        q = rms_norm(graph, q, array_of(attention.q_norm.weight), attention.q_norm.eps, "q_norm")
+        k = rms_norm(graph, k, array_of(attention.k_norm.weight), attention.k_norm.eps, "k_norm")
+    return rotate(graph, q, rope), rotate(graph, k, rope), v
+
+
+def merge(graph: GraphBuilder, y: str, attention: nn.Module) -> str:
+    """y [1, H, S, D] → [1, S, W]."""
+    y = graph.op("Transpose", y, perm=[0, 2, 1, 3])
+    y = graph.reshape(y, [1, -1, attention.heads * attention.head_dim])
+    return linear(graph, y, attention.out, "out")
+
+
+def gated_ffn(graph: GraphBuilder, x: str, ffn: nn.Module) -> str:
+    """down(silu(gate(x)) * up(x))."""
+    hidden = ffn.gate.out_features
+    y = graph.linear(x, matrix_of(ffn.gate, ffn.up), "gate_up")
+    gate, up = graph.split(y, [hidden, hidden], axis=-1)
+    return linear(graph, graph.op("Mul", silu(graph, gate), up), ffn.down, "down")

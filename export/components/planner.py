@@ -1,0 +1,66 @@
+"""The planner's graph: one step of causal decoding over a cache that is written in place.
+
+`TensorScatter` puts the new keys and values at `offset` of the bound cache; `Attention` reads the
+first `offset + S` slots (`nonpad_kv_seqlen`), so what stands behind them never matters.
+"""
+
+from __future__ import annotations
+
+from export.components.layers import (
+    array_of,
+    gated_ffn,
+    merge,
+    qkv,
+    rms_norm,
+    rope_tables,
+)
+from export.graph import GraphBuilder
+from training.models import Planner
+from training.models.planner import IMAGE_TOKEN, PlannerBlock
+
+
+def build_planner(graph: GraphBuilder, planner: Planner) -> None:
+    embedding = graph.storage.weight(graph, array_of(planner.embedding.weight), "embedding", axis=0)
+    x = _embed(graph, embedding)
+    rope = rope_tables(graph, "positions", planner.rope_table)
+    count = graph.op("Shape", "tokens", start=1, end=2)
+    length = graph.op("Add", "offset", count)
+    for layer, block in enumerate(planner.blocks):
+        with graph.scope(f"blocks.{layer}"):
+            x = _block(graph, x, block, rope, layer, length)
+    last = graph.op("Slice", x, graph.ints([-1]), graph.ints([2**62]), graph.ints([1]))
+    last = graph.reshape(last, [1, -1])
+    last = rms_norm(graph, last, array_of(planner.norm.weight), planner.norm.eps, "norm")
+    graph.op("MatMul", last, graph.op("Transpose", embedding, perm=[1, 0]), output="logits")
+
+
+def _embed(graph: GraphBuilder, embedding: str) -> str:
+    """Token embeddings, with vision features where pictures stand: [1, S, W]."""
+    is_image = graph.op("Equal", "tokens", graph.ints([IMAGE_TOKEN]))
+    is_image = graph.op("Unsqueeze", is_image, graph.ints([2]))
+    text = graph.op("Gather", embedding, "tokens", axis=0)
+    return graph.op("Where", is_image, "features", text)
+
+
+def _block(
+    graph: GraphBuilder,
+    x: str,
+    block: PlannerBlock,
+    rope: tuple[str, str],
+    layer: int,
+    length: str,
+) -> str:
+    norm = block.attention_norm
+    y = rms_norm(graph, x, array_of(norm.weight), norm.eps, "attention_norm")
+    q, k, v = qkv(graph, y, block.attention, rope)
+    present = [
+        graph.op(
+            "TensorScatter", f"past.{kind}.{layer}", new, "offset", axis=-2,
+            output=f"present.{kind}.{layer}",
+        )
+        for kind, new in (("k", k), ("v", v))
+    ]  # fmt: skip
+    y = graph.op("Attention", q, *present, "", "", "", length, is_causal=1)
+    x = graph.op("Add", x, merge(graph, y, block.attention))
+    y = rms_norm(graph, x, array_of(block.ffn_norm.weight), block.ffn_norm.eps, "ffn_norm")
+    return graph.op("Add", x, gated_ffn(graph, y, block.ffn))

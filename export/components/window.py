@@ -1,0 +1,26 @@
+"""The window's graph: takes the planner's rows it is told to and the references' rows, and moves
+each key to its place relative to the picture being drawn. Values are only gathered.
+
+A shift is a rotation of the cached (already rotated) key by the angle of the shift.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from export.components.layers import rope_tables, rotate
+from export.graph import GraphBuilder
+
+
+def build_window(graph: GraphBuilder, layers: int, rope_table: Tensor) -> None:
+    with graph.scope("planner"):
+        near = rope_tables(graph, "shift", rope_table)
+    with graph.scope("reference"):
+        far = rope_tables(graph, "reference_shift", rope_table)
+    for layer in range(layers):
+        with graph.scope(f"layers.{layer}"):
+            taken = graph.op("Gather", f"planner.k.{layer}", "index", axis=2)
+            keys = rotate(graph, taken, near), rotate(graph, f"reference.k.{layer}", far)
+            graph.op("Concat", *keys, axis=2, output=f"window.k.{layer}")
+            taken = graph.op("Gather", f"planner.v.{layer}", "index", axis=2)
+            graph.op("Concat", taken, f"reference.v.{layer}", axis=2, output=f"window.v.{layer}")

@@ -1,0 +1,35 @@
+"""Saving from the command line: what was made is never lost.
+
+Where a document cannot be written as asked, it goes to a fresh temporary folder and its path is
+told.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from runtime.document import Document
+from runtime.errors import OutputError
+from runtime.writers import STEM, written_files
+
+
+def save_all(document: Document, outputs: Sequence[Path], command: str) -> tuple[list[Path], bool]:
+    """Save to each output; the files that exist now, and whether all went where they should."""
+    written: list[Path] = []
+    failed = False
+    for output in outputs:
+        try:
+            document.save(output)
+            written += written_files(document, output)
+        except OutputError as error:
+            print(f"{command}: {error}", file=sys.stderr)
+            failed = True
+    if failed:
+        rescue = Path(tempfile.mkdtemp(prefix="weft-")) / STEM
+        document.save(rescue)
+        print(f"{command}: the document was saved to {rescue} instead", file=sys.stderr)
+        written += written_files(document, rescue)
+    return list(dict.fromkeys(written)), not failed

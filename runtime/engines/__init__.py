@@ -1,0 +1,8 @@
+"""Engines: compiled components behind one small interface; backends are imported on use."""
+
+from __future__ import annotations
+
+from runtime.engines.base import Engine, Engines
+from runtime.engines.registry import open_engines
+
+__all__ = ["Engine", "Engines", "open_engines"]

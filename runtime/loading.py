@@ -1,0 +1,114 @@
+"""A loaded bundle: engines, caches and tokenizer, ready for sessions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.bundle import Bundle, read_bundle
+from runtime.document import Document
+from runtime.engines import Engines, open_engines
+from runtime.errors import BundleMissing
+from runtime.events import Event
+from runtime.integrity import verify_once
+from runtime.memory import MemoryPlan, plan_memory
+from runtime.options import Reuse
+from runtime.references import References
+from runtime.session import Session
+from runtime.tokenizer import Vocabulary
+from runtime.window import WindowBuilder
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from runtime.options import GenerateOptions
+    from runtime.prompt import Prompt
+
+DEFAULT_BUNDLE = "storybook"
+
+
+def default_bundle() -> Path:
+    """The folder of the bundle that ships with the package."""
+    return Path(__file__).parent / "bundles" / DEFAULT_BUNDLE
+
+
+def load(
+    bundle: str | Path | None = None,
+    *,
+    device: str = "auto",
+    max_tokens: int | None = None,
+    max_references: int | None = None,
+    reference_bytes: int | None = None,
+    threads: int | None = None,
+    reuse: Reuse | None = None,
+    verify: bool | None = None,
+) -> Runtime:
+    """Load a bundle (the shipped one by default).
+
+    `max_tokens` and `max_references` size the caches (the manifest's capacities by default),
+    `reference_bytes` bounds the store of reference K/V. `verify` True checks digests, False does
+    not, None does the first time. Raises `BundleError` or `OptionError`.
+    """
+    found = read_bundle(_folder(bundle))
+    if verify:
+        found.verify()
+    elif verify is None:
+        verify_once(found)
+    memory = plan_memory(
+        found.manifest.cache, found.manifest.image, max_tokens, max_references, reference_bytes
+    )
+    return Runtime(found, open_engines(found, device, threads), memory, reuse or Reuse())
+
+
+def _folder(bundle: str | Path | None) -> Path:
+    if bundle is not None:
+        return Path(bundle)
+    folder = default_bundle()
+    if not folder.is_dir():
+        raise BundleMissing(
+            f"{folder}: the shipped bundle is missing; install weft again or pass bundle="
+        )
+    return folder
+
+
+class Runtime:
+    """A bundle in memory. Safe to use from several threads: one engine call runs at a time.
+
+    Sessions have their own planner caches; the reference store and the window's buffers are shared.
+    """
+
+    def __init__(
+        self, bundle: Bundle, engines: Engines, memory: MemoryPlan, reuse: Reuse
+    ) -> None:
+        self.bundle, self.engines, self.memory, self.reuse = bundle, engines, memory, reuse
+        self.lock = threading.RLock()
+        tokenizer = bundle.manifest.tokenizer
+        self.vocabulary = Vocabulary(bundle.path(tokenizer.file), tokenizer.special)
+        self.references = References(engines, memory.reference_bytes, reuse.reference_kv)
+        self.window_builder = WindowBuilder(
+            bundle.manifest.cache, memory.window_planner_tokens, memory.window_clean_tokens
+        )
+
+    def session(self) -> Session:
+        """A new conversation; takes `memory.planner_bytes`."""
+        return Session(self)
+
+    def restore(self, folder: str | Path) -> Session:
+        """A session from `Session.save`."""
+        from runtime.archive import restore_session
+
+        return restore_session(self, Path(folder))
+
+    def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Document:
+        """One document in a session of its own."""
+        return self.session().generate(prompt, **options)
+
+    def stream(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Iterator[Event]:
+        """One document as events, in a session of its own."""
+        return self.session().stream(prompt, **options)
+
+    def prewarm(self) -> None:
+        """Open all engines now instead of on first use."""
+        self.engines.open_all()

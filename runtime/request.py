@@ -1,0 +1,131 @@
+"""A request: prompt and options checked against the bundle and the room that is left.
+
+Everything that can be refused is refused here, before any engine runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runtime.bundle import Manifest
+from runtime.errors import CapacityError, OptionError, PromptError
+from runtime.grammar import Alphabet, Grammar
+from runtime.grid import Grid, all_grids, grid_of_size
+from runtime.interfaces import ImageGeometry
+from runtime.options import Options
+from runtime.prompt import GivenPicture, Part, prompt_text, read_prompt
+from runtime.tokenizer import Vocabulary
+
+if TYPE_CHECKING:
+    from runtime.prompt import Prompt
+
+# What a picture with its dense prompt and a paragraph of text usually takes, besides ViT tokens.
+USUAL_PICTURE_TOKENS = 96
+TURN_TOKENS = 16
+
+Piece = tuple[int, ...] | GivenPicture
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A turn that fits: encoded pieces of the prompt, the answer's grammar, resolved options."""
+
+    pieces: tuple[Piece, ...]
+    text: str
+    grammar: Grammar
+    times: tuple[float, ...]
+    seed: int
+    temperature: float
+    top_p: float
+    deadline_s: float | None
+    tokens: int
+
+    @property
+    def steps(self) -> int:
+        return len(self.times) - 1
+
+
+def make_request(
+    prompt: Prompt,
+    options: Options,
+    manifest: Manifest,
+    vocabulary: Vocabulary,
+    room: int,
+    max_references: int,
+) -> Request:
+    """Check and encode; raises `PromptError`, `OptionError` or `CapacityError`."""
+    image = manifest.image
+    times = _times(manifest, options.steps)
+    grids = all_grids(image) if options.size == "auto" else (grid_of_size(options.size, image),)
+    parts = read_prompt(prompt, options.references, image)
+    given = [part for part in parts if isinstance(part, GivenPicture)]
+    if len(given) > max_references:
+        raise PromptError(
+            f"prompt: expected at most {max_references} pictures, found {len(given)}; the model "
+            "looks at no more than that"
+        )
+    pieces = _encode(parts, vocabulary)
+    tokens = TURN_TOKENS + sum(_length(piece, image) for piece in pieces)
+    _check_room(tokens, options.max_images, grids, image, room)
+    alphabet = Alphabet(
+        vocabulary.special,
+        vocabulary.digits,
+        vocabulary.times,
+        min(vocabulary.size, manifest.cache.vocab),
+        manifest.cache.vocab,
+    )
+    sampling = manifest.sampling
+    return Request(
+        pieces=pieces,
+        text=prompt_text(parts),
+        grammar=Grammar(alphabet, grids, image, options.max_images, options.think),
+        times=times,
+        seed=options.seed,
+        temperature=sampling.temperature if options.temperature is None else options.temperature,
+        top_p=sampling.top_p if options.top_p is None else options.top_p,
+        deadline_s=options.deadline_s,
+        tokens=tokens,
+    )
+
+
+def _times(manifest: Manifest, steps: int | None) -> tuple[float, ...]:
+    schedule = manifest.schedule
+    wanted = schedule.default_steps if steps is None else steps
+    if str(wanted) not in schedule.steps:
+        known = ", ".join(sorted(schedule.steps, key=int))
+        raise OptionError(f"steps: this bundle has schedules for {known}, found {wanted}")
+    return schedule.steps[str(wanted)]
+
+
+def _encode(parts: Sequence[Part], vocabulary: Vocabulary) -> tuple[Piece, ...]:
+    return tuple(
+        part if isinstance(part, GivenPicture) else tuple(vocabulary.encode(part))
+        for part in parts
+    )
+
+
+def _length(piece: Piece, image: ImageGeometry) -> int:
+    if isinstance(piece, GivenPicture):
+        return 1 + piece.grid.vision_tokens(image)
+    return len(piece)
+
+
+def _check_room(
+    tokens: int, max_images: int | None, grids: Sequence[Grid], image: ImageGeometry, room: int
+) -> None:
+    typical = max(grids, key=lambda grid: grid.tokens)
+    per_picture = USUAL_PICTURE_TOKENS + typical.vision_tokens(image)
+    wanted = 0 if max_images == 0 else (max_images or 1)
+    if tokens + wanted * per_picture <= room:
+        return
+    if tokens + min(wanted, 1) * per_picture > room:
+        raise CapacityError(
+            f"the prompt takes {tokens} tokens and a picture about {per_picture}, but {room} are "
+            "free; shorten the prompt, start a new session or load with a larger max_tokens"
+        )
+    raise CapacityError(
+        f"max_images={max_images} takes about {tokens + wanted * per_picture} tokens, but {room} "
+        f"are free; {(room - tokens) // per_picture} pictures would fit"
+    )

@@ -1,0 +1,271 @@
+"""One turn: the prompt is read, then text and pictures come one after another.
+
+The turn changes its session as it goes and leaves it whole however it ends: what is unfinished when
+a deadline passes, the user interrupts or an engine fails is taken back to the last complete text
+or picture. The runtime's lock is held for a token or a picture at a time, never across a yield.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from runtime.document import Document, Image, Segment, Text
+from runtime.errors import Interrupted
+from runtime.events import Event, Finished, ImageDone, ImageStarted, TextDelta, ThinkDelta
+from runtime.grammar import Mode, State, forced
+from runtime.history import Mark, PlacedPicture
+from runtime.illustrate import Commission, illustrate
+from runtime.positions import picture_extent, text_positions, vision_positions
+from runtime.prompt import GivenPicture
+from runtime.request import Request
+from runtime.sampling import choose
+from runtime.stats import PictureStats, Stats, peak_bytes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from runtime.grid import Grid
+    from runtime.session import Session
+
+
+class DeadlinePassed(Exception):
+    """Internal: the request's time is over."""
+
+
+class Turn:
+    """A turn of a session that is being generated."""
+
+    def __init__(self, session: Session, request: Request, started: float) -> None:
+        self._session, self._request, self._started = session, request, started
+        self._runtime, self._planner = session.runtime, session.planner
+        self._special = session.runtime.vocabulary.special
+        self._state = State()
+        self._safe: Mark | None = None
+        self._segments: list[Segment] = []
+        self._text: list[str] = []
+        self._plan: list[str] = []
+        self._tokens = 0
+        self._first_token_s = 0.0
+        self._planner_s = 0.0
+        self._pictures: list[PictureStats] = []
+        counts = session.runtime.references.counts
+        self._counts = (counts.hits, counts.misses)
+
+    def events(self) -> Iterator[Event]:
+        """Generate; the last event is `Finished`."""
+        reason = "stop"
+        try:
+            with self._runtime.lock:
+                self._read_prompt()
+            yield from self._answer()
+            reason = "length" if self._state.cut else "stop"
+        except DeadlinePassed:
+            self._take_back()
+            reason = "deadline"
+        except KeyboardInterrupt:
+            self._take_back()
+            raise Interrupted(self.document("interrupted")) from None
+        except BaseException:
+            self._take_back()
+            raise
+        yield Finished(self.document(reason))
+
+    def document(self, finish_reason: str) -> Document:
+        """What is finished so far."""
+        segments = list(self._segments)
+        self._close_text(segments)
+        model = self._runtime.bundle.manifest.model
+        return Document(
+            segments=tuple(segments),
+            prompt=self._request.text,
+            plan="".join(self._plan),
+            finish_reason=finish_reason,
+            model=f"{model.name} {model.revision}".strip(),
+            stats=self._stats(),
+        )
+
+    def _stats(self) -> Stats:
+        references = self._runtime.references
+        memory = self._runtime.memory
+        return Stats(
+            seed=self._request.seed,
+            steps=self._request.steps,
+            prompt_tokens=self._request.tokens,
+            tokens=self._tokens,
+            first_token_s=self._first_token_s,
+            planner_s=self._planner_s,
+            total_s=time.perf_counter() - self._started,
+            cache_hits=references.counts.hits - self._counts[0],
+            cache_misses=references.counts.misses - self._counts[1],
+            cache_bytes=memory.planner_bytes + memory.window_bytes + references.bytes,
+            peak_bytes=peak_bytes(),
+            images=tuple(self._pictures),
+        )
+
+    def _read_prompt(self) -> None:
+        """Put the user's turn into the planner's sequence; the engine sees it with the first
+        token it is asked for."""
+        history = self._session.history
+        if history.open:
+            self._put([self._special.eos])
+        history.open = False
+        self._put([self._special.user])
+        for piece in self._request.pieces:
+            if isinstance(piece, GivenPicture):
+                self._check_time()
+                self._put([self._special.boi])
+                features = self._runtime.references.features(piece.pixels)
+                self._place(piece.grid, features, pixels=piece.pixels)
+            else:
+                self._put(list(piece))
+        self._put([self._special.assistant])
+        self._remember()
+
+    def _answer(self) -> Iterator[Event]:
+        decoder = self._runtime.vocabulary.stream()
+        dense = range(0)
+        while self._state.mode is not Mode.END:
+            before = self._state.mode
+            token = self._next_token()
+            mode = self._state.mode
+            if token in (self._special.imagine_open, self._special.think_close):
+                yield from self._delta(before, decoder.finish())
+            if token == self._special.imagine_open:
+                dense = range(self._planner.length, self._planner.length)
+            elif mode is Mode.DENSE:
+                dense = range(dense.start, self._planner.length)
+            elif mode is Mode.DRAW:
+                yield from self._draw(dense, self._request.grammar.grid(self._state))
+            elif mode in (Mode.TEXT, Mode.THINK):
+                yield from self._delta(mode, decoder.push(token))
+                if mode is Mode.TEXT:
+                    self._remember()
+        yield from self._delta(Mode.TEXT, decoder.finish())
+        self._remember()
+
+    def _delta(self, mode: Mode, text: str) -> Iterator[Event]:
+        if not text:
+            return
+        if mode is Mode.THINK:
+            self._plan.append(text)
+            yield ThinkDelta(text)
+        else:
+            self._text.append(text)
+            yield TextDelta(text)
+
+    def _next_token(self) -> int:
+        """Decide one token and put it into the sequence (the engine may see it later)."""
+        self._check_time()
+        started = time.perf_counter()
+        room = self._planner.room
+        mask = self._request.grammar.allowed(self._state, room)
+        token = forced(mask)
+        with self._runtime.lock:
+            if token is None:
+                token = choose(
+                    self._planner.logits(),
+                    mask,
+                    self._request.temperature,
+                    self._request.top_p,
+                    self._request.seed,
+                    self._planner.length,
+                )
+            self._state = self._request.grammar.advance(self._state, token, room)
+            self._put([token])
+        self._tokens += 1
+        self._planner_s += time.perf_counter() - started
+        if self._tokens == 1:
+            self._first_token_s = time.perf_counter() - self._started
+        return token
+
+    def _draw(self, dense: range, grid: Grid) -> Iterator[Event]:
+        history, image = self._session.history, self._runtime.bundle.manifest.image
+        index = len(self._pictures)
+        prompt = self._runtime.vocabulary.decode(list(self._planner.tokens[dense]))
+        self._close_text(self._segments)
+        yield ImageStarted(index, grid.pixels(image), prompt)
+        dense_end = int(self._planner.positions[dense.stop - 1, 0])
+        commission = Commission(
+            index, dense, dense_end, grid, self._request.seed, self._request.times
+        )
+        with self._runtime.lock:
+            drawing = illustrate(
+                self._runtime, self._planner, history.pictures, commission, self._check_time
+            )
+            self._place(grid, drawing.features, latent=drawing.latent)
+            self._state = self._request.grammar.drawn(self._state)
+            self._remember()
+        self._pictures.append(drawing.stats)
+        done = Image(index, drawing.pixels, prompt)
+        self._segments.append(done)
+        yield ImageDone(done, drawing.stats.total_s)
+
+    def _put(self, tokens: list[int]) -> None:
+        history = self._session.history
+        self._planner.append(tokens, text_positions(history.position, len(tokens)))
+        history.position += len(tokens)
+
+    def _place(
+        self,
+        grid: Grid,
+        features: NDArray[np.float32],
+        pixels: NDArray[np.uint8] | None = None,
+        latent: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Put a picture's ViT tokens into the sequence and the picture into the history."""
+        history, image = self._session.history, self._runtime.bundle.manifest.image
+        start = self._planner.append(
+            [self._special.image] * len(features),
+            vision_positions(grid, history.position, image),
+            features,
+        )
+        slots = range(start, start + len(features))
+        history.pictures.append(PlacedPicture(grid, slots, history.position, pixels, latent))
+        history.position += picture_extent(grid)
+
+    def _remember(self) -> None:
+        """All that stands in the sequence now is complete."""
+        self._safe = self._session.mark()
+
+    def _take_back(self) -> None:
+        """Leave the session at the last complete text or picture."""
+        if self._safe is None:
+            self._session.drop_turn()
+            return
+        self._session.return_to(self._safe)
+        self._session.history.open = True
+
+    def _close_text(self, segments: list[Segment]) -> None:
+        text = "".join(self._text)
+        if segments is self._segments:
+            self._text = []
+        if text.strip():
+            segments.append(Text(text))
+
+    def _check_time(self) -> None:
+        limit = self._request.deadline_s
+        if limit is not None and time.perf_counter() - self._started > limit:
+            raise DeadlinePassed
+
+
+def consume(
+    turn: Turn, events: Iterator[Event], on_event: Callable[[Event], None] | None
+) -> Document:
+    """Run a turn to its end; raises `Interrupted` with what was finished."""
+    document = None
+    try:
+        for event in events:
+            if on_event is not None:
+                on_event(event)
+            if isinstance(event, Finished):
+                document = event.document
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted(turn.document("interrupted")) from None
+    assert document is not None
+    return document

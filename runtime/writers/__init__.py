@@ -1,0 +1,85 @@
+"""Documents on disk: one page, Markdown with pictures beside it, or a folder with everything.
+
+Files are written beside their place and moved there, so a failure leaves no half-written file.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime.document import Document
+from runtime.errors import OptionError, OutputError
+from runtime.writers.html import html_page
+from runtime.writers.markdown import markdown_files
+from runtime.writers.record import record_json
+
+Files = dict[str, bytes]
+STEM = "story"
+
+
+def save(document: Document, path: Path) -> Path:
+    """Write by suffix: `.html`, `.md`, or none for a folder. Raises `OutputError`."""
+    folder, make = _plan(path)
+    _write(folder, make(document))
+    return path
+
+
+def check_output(path: Path) -> None:
+    """Raise `OptionError` where a document cannot be saved under such a name."""
+    _plan(path)
+
+
+def written_files(document: Document, path: Path) -> list[Path]:
+    """The files that `save` writes, the page first."""
+    folder, make = _plan(path)
+    return [folder / name for name in make(document)]
+
+
+def _plan(path: Path) -> tuple[Path, Callable[[Document], Files]]:
+    """The folder that files go to, and what makes them."""
+    suffix = "" if path.is_dir() else path.suffix.lower()
+    if suffix in (".html", ".htm"):
+        return path.parent, lambda document: {path.name: html_page(document).encode("utf-8")}
+    if suffix == ".md":
+        return path.parent, lambda document: markdown_files(document, path.stem)
+    if suffix == "":
+        return path, _folder_files
+    raise OptionError(
+        f"{path}: expected a name ending in .html or .md, or a folder without a suffix, "
+        f"found {suffix!r}"
+    )
+
+
+def _folder_files(document: Document) -> Files:
+    return {
+        f"{STEM}.html": html_page(document).encode("utf-8"),
+        **markdown_files(document, STEM),
+        f"{STEM}.json": record_json(document).encode("utf-8"),
+    }
+
+
+def _write(folder: Path, files: Files) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            _replace(folder / name, data)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"{folder}: cannot write there ({reason}); choose a folder you may write to"
+        ) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    handle, pending = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.chmod(pending, 0o644)
+        os.replace(pending, path)
+    except BaseException:
+        os.unlink(pending)
+        raise

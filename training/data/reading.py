@@ -1,0 +1,124 @@
+"""Reads WebDataset shards of documents, the storyworld's or one's own.
+
+| in the shard | is |
+| --- | --- |
+| `{id}.json` | `{"turns": [{"role": "user" or "assistant", "parts": [part, ...]}, ...]}` |
+| a part | `{"type": "text", "text": ...}` or `{"type": "picture", "dense": ...}` |
+| `{id}.{k}.png` (or jpg, webp) | the k-th picture part, counted from 0 through all turns |
+
+`dense` is absent or empty where the user gives the picture. `id`, `task`, `think`, `asked` and a
+picture's `scene` may be absent. Pictures off the 16-pixel grid, or larger than `max_tokens`, are
+resized.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import webdataset as wds
+from numpy.typing import NDArray
+from PIL import Image
+
+from training.errors import TrainingError
+from training.storyworld.documents import Document, Picture, Turn, document_from_dict
+from training.storyworld.scene import GRID
+
+SUFFIXES = ("png", "webp", "jpg", "jpeg")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A document with the pixels of its pictures, uint8 [H, W, 4] straight RGBA each."""
+
+    document: Document
+    images: tuple[NDArray[np.uint8], ...]
+
+
+def load(
+    shards: Path | str | Sequence[Path | str],
+    *,
+    shuffle: int = 0,
+    seed: int = 0,
+    max_tokens: int = 512,
+) -> Iterator[Sample]:
+    """Samples of a folder of shards, or of the shards given; `shuffle` is the buffer's size."""
+    urls = _urls(shards)
+    data: Any = wds.WebDataset(urls, shardshuffle=False, empty_check=False)
+    if shuffle:
+        data = data.shuffle(shuffle, seed=seed)
+    for raw in data:
+        yield read_sample(raw, max_tokens)
+
+
+def _urls(shards: Path | str | Sequence[Path | str]) -> list[str]:
+    if isinstance(shards, (str, Path)):
+        root = Path(shards)
+        found = sorted(root.glob("*.tar")) if root.is_dir() else [root]
+    else:
+        found = [Path(s) for s in shards]
+    missing = [str(p) for p in found if not p.is_file()]
+    if missing or not found:
+        what = f"missing {', '.join(missing)}" if missing else "none"
+        raise TrainingError(f"expected WebDataset shards (*.tar) at {shards}, found {what}")
+    return [str(p) for p in found]
+
+
+def read_sample(raw: dict[str, Any], max_tokens: int = 512) -> Sample:
+    """A sample from the bytes of its files, by extension."""
+    key = raw.get("__key__", "?")
+    if "json" not in raw:
+        raise TrainingError(f"sample {key}: expected {key}.json, found {sorted(raw)}")
+    try:
+        document = document_from_dict(json.loads(raw["json"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"sample {key}: {key}.json is not a document: {error!r}") from error
+    count = sum(1 for _ in document.pictures())
+    images = tuple(_image(raw, key, index, count, max_tokens) for index in range(count))
+    return Sample(_sized(replace(document, id=document.id or key), images), images)
+
+
+def _image(
+    raw: dict[str, Any], key: str, index: int, count: int, max_tokens: int
+) -> NDArray[np.uint8]:
+    name = next((f"{index}.{s}" for s in SUFFIXES if f"{index}.{s}" in raw), None)
+    if name is None:
+        raise TrainingError(
+            f"sample {key}: the document has {count} pictures, expected {key}.{index}.png"
+        )
+    try:
+        with Image.open(io.BytesIO(raw[name])) as image:
+            return fit(image.convert("RGBA"), max_tokens)
+    except (OSError, Image.DecompressionBombError) as error:
+        raise TrainingError(f"sample {key}: {key}.{name} is not readable: {error}") from error
+
+
+def fit(image: Image.Image, max_tokens: int = 512) -> NDArray[np.uint8]:
+    """The picture on the 16-pixel grid with at most `max_tokens` latent tokens."""
+    width, height = image.size
+    columns, rows = max(1, round(width / GRID)), max(1, round(height / GRID))
+    if columns * rows > max_tokens:
+        shrink = (max_tokens / (columns * rows)) ** 0.5
+        columns, rows = max(1, int(columns * shrink)), max(1, int(rows * shrink))
+        columns, rows = min(columns, max_tokens // rows), min(rows, max_tokens)
+    size = (columns * GRID, rows * GRID)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(image, np.uint8)
+
+
+def _sized(document: Document, images: tuple[NDArray[np.uint8], ...]) -> Document:
+    """The document with every picture's size taken from its pixels."""
+    sizes = iter((image.shape[1], image.shape[0]) for image in images)
+
+    def turn_sized(turn: Turn) -> Turn:
+        parts = tuple(replace(p, size=next(sizes)) if isinstance(p, Picture) else p
+                      for p in turn.parts)  # fmt: skip
+        return replace(turn, parts=parts)
+
+    return replace(document, turns=tuple(turn_sized(t) for t in document.turns))

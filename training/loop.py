@@ -1,0 +1,170 @@
+"""The training loop that every stage runs in: steps, schedule, averages, logs, exact resume.
+
+A stage brings a model, a batch for every step number and a loss. Batches depend on (seed, step)
+only, so a run that was killed continues as if it had not been. The loop knows nothing of what is
+learned.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from training.errors import TrainingError
+from training.optimizer import Average, build_optimizers, rate_factor
+from training.recipe import LoopConfig
+
+logger = logging.getLogger(__name__)
+
+
+class Batches(Protocol):
+    """Makes the batch of a step, in a worker process: a pure function of the step number."""
+
+    def __call__(self, step: int) -> Any: ...
+
+
+class Stage(Protocol):
+    """What a stage brings to the loop."""
+
+    model: nn.Module
+    batches: Batches
+
+    def losses(self, batch: Any, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        """The step's micro-batches: each loss is back-propagated as it comes, and they add up."""
+
+    def sample(self, folder: Path, step: int) -> None:
+        """Writes something to look at; the model holds the averaged weights meanwhile."""
+
+    def save(self, folder: Path, step: int) -> None:
+        """Writes the checkpoint; the model holds the averaged weights meanwhile."""
+
+
+class _Steps(Dataset[Any]):
+    def __init__(self, batches: Batches, steps: int) -> None:
+        self.batches, self.steps = batches, steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Any:
+        return self.batches(step)
+
+
+def _quiet_worker(_: int) -> None:
+    torch.set_num_threads(1)
+
+
+def train(stage: Stage, config: LoopConfig, folder: Path, seed: int) -> None:
+    """Runs `stage` to `config.steps`, from `folder`'s state where there is one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    optimizers = build_optimizers(stage.model, config)
+    average = Average(stage.model, config.ema)
+    start = _resume(folder, stage.model, optimizers, average)
+    loader = DataLoader(
+        _Steps(stage.batches, config.steps),
+        batch_size=None,
+        sampler=range(start, config.steps),
+        num_workers=config.workers,
+        prefetch_factor=4 if config.workers else None,
+        worker_init_fn=_quiet_worker,
+    )
+    log = Metrics(folder, config.log_every)
+    parameters = [p for p in stage.model.parameters() if p.requires_grad]
+    for step, batch in enumerate(loader, start=start):
+        torch.manual_seed(seed * 1_000_003 + step)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_rate"] * rate_factor(step, config)
+        for loss, metrics in stage.losses(batch, step):
+            loss.backward()
+            log.add(metrics)
+        norm = nn.utils.clip_grad_norm_(parameters, config.clip)
+        if not torch.isfinite(norm):
+            raise TrainingError(f"step {step}: the gradient is not finite; lower the rate")
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        average.update(stage.model, step)
+        log.step(step, float(norm))
+        last = step + 1 == config.steps
+        if last or (step + 1) % config.save_every == 0:
+            _save_state(folder, stage.model, optimizers, average, step + 1)
+        if last or (step + 1) % config.sample_every == 0:
+            average.swap(stage.model)
+            stage.model.eval()
+            stage.save(folder, step + 1)
+            stage.sample(folder, step + 1)
+            stage.model.train()
+            average.swap(stage.model)
+
+
+def _resume(
+    folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], average: Average
+) -> int:
+    path = folder / "state.pt"
+    if not path.is_file():
+        return 0
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    average.values = state["average"]
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    logger.info("resumed %s at step %d", folder, state["step"])
+    return int(state["step"])
+
+
+def _save_state(
+    folder: Path,
+    model: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    average: Average,
+    step: int,
+) -> None:
+    """Written beside and renamed, so a kill in the middle leaves the last good state."""
+    state = {
+        "model": model.state_dict(),
+        "average": average.values,
+        "optimizers": [o.state_dict() for o in optimizers],
+        "step": step,
+    }
+    beside = folder / "state.pt.part"
+    torch.save(state, beside)
+    os.replace(beside, folder / "state.pt")
+
+
+class Metrics:
+    """Means of the metrics between log lines, as JSON lines and through the logger."""
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self.path, self.every = folder / "metrics.jsonl", every
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+        self.since = time.monotonic()
+
+    def add(self, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def step(self, step: int, norm: float) -> None:
+        self.add({"gradient_norm": norm})
+        if (step + 1) % self.every:
+            return
+        means = {name: self.sums[name] / self.counts[name] for name in self.sums}
+        now = time.monotonic()
+        means["steps_per_second"] = self.every / (now - self.since)
+        self.since, self.sums, self.counts = now, {}, {}
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step + 1, **means}) + "\n")
+        shown = " ".join(f"{name} {value:.4g}" for name, value in means.items())
+        logger.info("step %d %s", step + 1, shown)

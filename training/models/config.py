@@ -1,0 +1,137 @@
+"""Sizes and variants of the three models, by name; no tensors here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any, get_type_hints
+
+from training.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class TwinConfig:
+    """What planner and visualizer share, so that one can read the other's keys and values."""
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    rope_sections: tuple[int, int, int]
+    rope_theta: float = 10000.0
+
+    def __post_init__(self) -> None:
+        if self.heads % self.kv_heads:
+            raise TrainingError(f"{self.heads} query heads do not divide into {self.kv_heads} groups")
+        if 2 * sum(self.rope_sections) != self.head_dim:
+            raise TrainingError(
+                f"rope sections {self.rope_sections} sum to {sum(self.rope_sections)} pairs, "
+                f"expected {self.head_dim // 2} for head dimension {self.head_dim}"
+            )
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """The planner's eyes: patches of `patch` half-size pixels, merged two by two."""
+
+    layers: int
+    width: int
+    heads: int
+    ffn: int
+    patch: int = 16
+    merge: int = 2
+
+
+@dataclass(frozen=True)
+class PlannerConfig:
+    vocab: int
+    ffn: int
+    vision: VisionConfig
+    qk_norm: bool = True
+    norm_eps: float = 1e-6
+
+
+@dataclass(frozen=True)
+class VisualizerConfig:
+    """`timestep`: "adaptive" (shared modulation + a table per layer) or "additive" (BAGEL's).
+    `window`: "dpcw", or "full" for the whole context (BAGEL's)."""
+
+    ffn: int
+    latent_channels: int = 48
+    timestep: str = "adaptive"
+    window: str = "dpcw"
+    time_features: int = 256
+    position_features: int = 16
+
+    def __post_init__(self) -> None:
+        if self.timestep not in ("adaptive", "additive"):
+            raise TrainingError(f"timestep is {self.timestep!r}, expected 'adaptive' or 'additive'")
+        if self.window not in ("dpcw", "full"):
+            raise TrainingError(f"window is {self.window!r}, expected 'dpcw' or 'full'")
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """`widths` are the channels at 1/2, 1/4, 1/8 and 1/16 of the picture's edge."""
+
+    widths: tuple[int, int, int, int]
+    blocks: tuple[int, int, int, int] = (0, 1, 2, 2)
+    latent_channels: int = 48
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    name: str
+    twin: TwinConfig
+    planner: PlannerConfig
+    visualizer: VisualizerConfig
+    vae: VAEConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _build(kind: type, data: dict[str, Any]) -> Any:
+    hints = get_type_hints(kind)
+    names = {f.name for f in fields(kind)}
+    if unknown := set(data) - names:
+        raise TrainingError(f"unknown keys {sorted(unknown)} for {kind.__name__}; known: {sorted(names)}")
+    values = {}
+    for name, value in data.items():
+        if is_dataclass(hints[name]):
+            value = _build(hints[name], value)
+        elif isinstance(value, list):
+            value = tuple(value)
+        values[name] = value
+    return kind(**values)
+
+
+def config_from_dict(data: dict[str, Any]) -> ModelConfig:
+    """The inverse of `ModelConfig.to_dict`; unknown keys are errors."""
+    config: ModelConfig = _build(ModelConfig, data)
+    return config
+
+
+CONFIGS: dict[str, ModelConfig] = {
+    "storybook": ModelConfig(
+        name="storybook",
+        twin=TwinConfig(8, 384, 6, 3, 64, (8, 12, 12)),
+        planner=PlannerConfig(2048, 512, VisionConfig(4, 192, 3, 512)),
+        visualizer=VisualizerConfig(1280),
+        vae=VAEConfig((32, 64, 128, 224), (0, 1, 1, 2)),
+    ),
+    "tiny": ModelConfig(
+        name="tiny",
+        twin=TwinConfig(2, 64, 2, 1, 32, (4, 6, 6)),
+        planner=PlannerConfig(2048, 128, VisionConfig(1, 32, 1, 64)),
+        visualizer=VisualizerConfig(128, time_features=32),
+        vae=VAEConfig((8, 8, 16, 16), (0, 0, 1, 1)),
+    ),
+}
+
+
+def named_config(name: str) -> ModelConfig:
+    """The configuration called `name`."""
+    if name not in CONFIGS:
+        raise TrainingError(f"no model configuration {name!r}; there are {', '.join(CONFIGS)}")
+    return CONFIGS[name]

@@ -1,0 +1,65 @@
+"""Composes the stages: which class runs which recipe, and the whole chain in order.
+
+`run` is one stage in one folder; `run_all` makes the shipped model from nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from training.errors import TrainingError
+from training.loop import Stage, train
+from training.models import named_config
+from training.recipe import Recipe, build, read_recipe
+
+logger = logging.getLogger(__name__)
+
+# stage name → (module, stage class, options class)
+STAGES = {
+    "vae": ("training.stages.vae", "VAEStage", "VAEOptions"),
+    "planner": ("training.stages.planner", "PlannerStage", "PlannerOptions"),
+    "visualizer": ("training.stages.visualizer", "VisualizerStage", "VisualizerOptions"),
+    "distill": ("training.stages.distill", "DistillStage", "DistillOptions"),
+}
+CHAIN = ("vae", "planner", "visualizer", "visualizer-references", "dpcw", "distill")
+
+
+def make_stage(recipe: Recipe, runs: Path) -> Stage:
+    """The stage of `recipe`, its inputs read from the folders of earlier runs under `runs`."""
+    if recipe.stage not in STAGES:
+        raise TrainingError(f"no stage {recipe.stage!r}; there are {', '.join(STAGES)}")
+    module_name, stage_name, options_name = STAGES[recipe.stage]
+    module = importlib.import_module(module_name)
+    options = build(getattr(module, options_name), recipe.options, f"{recipe.stage}: options")
+    needs: dict[str, Any] = {}
+    for role, name in recipe.needs.items():
+        needs[role] = runs / name / "checkpoint"
+        if not needs[role].is_dir():
+            raise TrainingError(
+                f"stage {recipe.stage!r} starts from {needs[role]}, which is not there; "
+                f"run `weft train {name}` first"
+            )
+    stage: Stage = getattr(module, stage_name)(
+        named_config(recipe.model), options, recipe.seed, **needs
+    )
+    return stage
+
+
+def run(name: str, runs: Path, overrides: dict[str, Any] | None = None) -> Path:
+    """Trains one recipe in `runs`/its name, resuming where it stopped; returns its checkpoint."""
+    recipe = read_recipe(name, overrides)
+    folder = runs / Path(name).stem
+    logger.info("stage %s in %s", recipe.stage, folder)
+    train(make_stage(recipe, runs), recipe.loop, folder, recipe.seed)
+    return folder / "checkpoint"
+
+
+def run_all(runs: Path) -> Path:
+    """Every stage in order; stages already finished resume at their end and pass at once."""
+    checkpoint = runs
+    for name in CHAIN:
+        checkpoint = run(name, runs)
+    return checkpoint

@@ -1,0 +1,172 @@
+"""Stage `planner`: next-token loss on documents and understanding data.
+
+Loss on the assistant's tokens only. The first `proxy_steps` are textual proxies: pictures keep
+their places in the sequence but show nothing. Documents of like length share a micro-batch.
+
+| micro-batch | shape | dtype |
+| --- | --- | --- |
+| tokens | [B, S], padded with `<|pad|>` | int64 |
+| loss_mask | [B, S] | bool |
+| positions | [B, S, 3] | float32 |
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.models import ModelConfig, Planner
+from training.pictures import PictureGroup, group_pictures, place_features
+from training.sequence import PAD, Sequence, build_sequence
+from training.storyworld.documents import Document, sample_document
+from training.storyworld.render import render
+from training.tokenizer import load_tokenizer, train_tokenizer
+from training.writing import write
+
+logger = logging.getLogger(__name__)
+
+PROMPTS = (
+    "Tell an illustrated story about a red fox who finds a lantern.",
+    "Draw a blue owl with a yellow crown in the forest at night.",
+    "How do I fly a kite? Show me in 3 pictures.",
+)
+
+
+@dataclass(frozen=True)
+class PlannerOptions:
+    documents: int = 24
+    tokens: int = 4096
+    proxy_steps: int = 0
+    tokenizer_documents: int = 20000
+    tokenizer: str = ""
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    tokens: Tensor
+    loss_mask: Tensor
+    positions: Tensor
+    pictures: list[PictureGroup]
+
+
+class PlannerBatches:
+    """The micro-batches of a step: `documents` fresh documents, shortest first."""
+
+    def __init__(self, options: PlannerOptions, seed: int, tokenizer: Path) -> None:
+        self.options, self.seed, self.path = options, seed, tokenizer
+
+    def __call__(self, step: int) -> list[MicroBatch]:
+        tokenizer = load_tokenizer(self.path)
+        rng = np.random.default_rng((self.seed, step))
+        pairs = []
+        for _ in range(self.options.documents):
+            document = sample_document(rng)
+            pairs.append((document, build_sequence(document, tokenizer)))
+        pairs.sort(key=lambda pair: len(pair[1].tokens))
+        groups: list[list[tuple[Document, Sequence]]] = [[]]
+        for pair in pairs:
+            if (len(groups[-1]) + 1) * len(pair[1].tokens) > self.options.tokens and groups[-1]:
+                groups.append([])
+            groups[-1].append(pair)
+        return [self._pad(group, step >= self.options.proxy_steps) for group in groups]
+
+    def _pad(self, group: list[tuple[Document, Sequence]], seeing: bool) -> MicroBatch:
+        longest = max(len(s.tokens) for _, s in group)
+        tokens = np.full((len(group), longest), PAD, np.int64)
+        mask = np.zeros((len(group), longest), bool)
+        positions = np.zeros((len(group), longest, 3), np.float32)
+        pictures = []
+        for row, (document, sequence) in enumerate(group):
+            length = len(sequence.tokens)
+            tokens[row, :length] = sequence.tokens
+            mask[row, :length] = sequence.loss_mask
+            positions[row, :length] = sequence.positions
+            for picture, span in zip(document.pictures(), sequence.pictures, strict=True):
+                if picture.scene is not None and (seeing or span.given):
+                    pictures.append((render(picture.scene), row, span.image_tokens[0]))
+        return MicroBatch(
+            torch.from_numpy(tokens),
+            torch.from_numpy(mask),
+            torch.from_numpy(positions),
+            group_pictures(pictures),
+        )
+
+
+def next_token_loss(planner: Planner, batch: MicroBatch) -> tuple[Tensor, int, int]:
+    """The summed cross-entropy, the number of predicted tokens, and how many were right."""
+    features = place_features(
+        planner.vision, batch.pictures, *batch.tokens.shape, planner.config.twin.width
+    )
+    hidden, _ = planner(batch.tokens, batch.positions, features)
+    wanted = batch.loss_mask[:, 1:]
+    logits = planner.logits(hidden[:, :-1][wanted]).float()
+    targets = batch.tokens[:, 1:][wanted]
+    right = int((logits.detach().argmax(-1) == targets).sum())
+    return F.cross_entropy(logits, targets, reduction="sum"), len(targets), right
+
+
+class PlannerStage:
+    def __init__(
+        self, config: ModelConfig, options: PlannerOptions, seed: int, start: Path | None = None
+    ) -> None:
+        self.config, self.options = config, options
+        self.model = Planner(config)
+        self.tokenizer_path = self._tokenizer(seed, start)
+        self.batches = PlannerBatches(options, seed, self.tokenizer_path)
+        if start is not None:
+            from training.checkpoint import load_checkpoint
+
+            loaded = load_checkpoint(start).planner
+            assert loaded is not None
+            self.model.load_state_dict(loaded.state_dict())
+
+    def _tokenizer(self, seed: int, start: Path | None) -> Path:
+        if start is not None:
+            return start / "tokenizer.json"
+        path = Path(self.options.tokenizer or "runs/tokenizer.json")
+        if not path.is_file():
+            logger.info("training the tokenizer on %d documents", self.options.tokenizer_documents)
+            train_tokenizer(path, self.options.tokenizer_documents, seed)
+        return path
+
+    def losses(
+        self, batch: list[MicroBatch], step: int
+    ) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        total = sum(int(micro.loss_mask[:, 1:].sum()) for micro in batch)
+        for micro in batch:
+            with torch.autocast("cpu", torch.bfloat16):
+                loss, count, right = next_token_loss(self.model, micro)
+            metrics = {
+                "loss": loss.item() / count,
+                "accuracy": right / count,
+                "tokens": float(micro.tokens.numel()),
+            }
+            yield loss / total, metrics
+
+    def save(self, folder: Path, step: int) -> None:
+        from training.checkpoint import save_checkpoint
+
+        save_checkpoint(
+            folder / "checkpoint",
+            self.config,
+            planner=self.model,
+            tokenizer_path=self.tokenizer_path,
+            training={"stage": "planner", "step": step},
+        )
+
+    @torch.no_grad()
+    def sample(self, folder: Path, step: int) -> None:
+        """Answers to fixed prompts."""
+        tokenizer = load_tokenizer(self.tokenizer_path)
+        (folder / "samples").mkdir(exist_ok=True)
+        with (folder / "samples" / f"{step:07d}.txt").open("w") as file:
+            for prompt in PROMPTS:
+                file.write(f"# {prompt}\n{write(self.model, tokenizer, prompt)}\n\n")

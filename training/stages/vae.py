@@ -1,0 +1,128 @@
+"""Stage `vae`: reconstruction of storyworld renders, with alpha.
+
+The latent gets Gaussian noise of a fixed size in training (a posterior of fixed variance), so a
+slightly wrong latent still decodes to a clean picture.
+
+| batch | shape | dtype |
+| --- | --- | --- |
+| pictures | [B, H, W, 4], straight RGBA | uint8 |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from training.models import VAE, ModelConfig
+from training.models.vae import straight
+from training.models.vision import premultiply
+from training.storyworld.render import render
+from training.storyworld.sampling import sample_scene
+from training.storyworld.scene import Scene
+
+BACKDROP_SIZES = ((128, 128), (256, 256), (256, 256), (192, 192), (320, 160), (160, 320), (384, 128))
+
+
+@dataclass(frozen=True)
+class VAEOptions:
+    batch: int = 32
+    crop: int = 128
+    noise: float = 0.05
+    edge_weight: float = 0.5
+    latent_weight: float = 1e-4
+
+
+@dataclass(frozen=True)
+class VAEBatches:
+    """Crops of renders: three in four from pictures of the size shipped, a tenth stickers."""
+
+    options: VAEOptions
+    seed: int
+
+    def __call__(self, step: int) -> Any:
+        rng = np.random.default_rng((self.seed, step))
+        crops = [self._crop(rng) for _ in range(self.options.batch)]
+        return torch.from_numpy(np.stack(crops))
+
+    def _crop(self, rng: np.random.Generator) -> Any:
+        edge = self.options.crop
+        size = BACKDROP_SIZES[rng.integers(len(BACKDROP_SIZES))]
+        scene = sample_scene(rng, size=size)
+        if rng.random() < 0.12:
+            scene = _sticker(scene)
+        picture = render(scene)
+        y = rng.integers(picture.shape[0] - edge + 1)
+        x = rng.integers(picture.shape[1] - edge + 1)
+        return picture[y : y + edge, x : x + edge]
+
+
+def _sticker(scene: Scene) -> Scene:
+    return scene.with_(sticker=True)
+
+
+class VAEStage:
+    def __init__(self, config: ModelConfig, options: VAEOptions, seed: int) -> None:
+        self.config, self.options = config, options
+        self.model = VAE(config.vae).to(memory_format=torch.channels_last)
+        self.batches = VAEBatches(options, seed)
+
+    def losses(self, batch: Tensor, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        pixels = premultiply(batch).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            latent = self.model.encode(pixels)
+            noisy = latent + self.options.noise * torch.randn_like(latent)
+            decoded = self.model.decode(noisy).float()
+        error = decoded - pixels
+        loss = error.abs().mean() + 2 * error.square().mean()
+        edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+        loss = loss + self.options.edge_weight * edges
+        loss = loss + self.options.latent_weight * latent.float().square().mean()
+        mse = error.detach().clamp(-1, 1).square().mean()
+        metrics = {
+            "loss": loss.item(),
+            "psnr": float(-10 * mse.log10()),
+            "latent_rms": float(latent.detach().float().square().mean().sqrt()),
+        }
+        yield loss, metrics
+
+    @torch.no_grad()
+    def save(self, folder: Path, step: int) -> None:
+        from training.checkpoint import save_checkpoint
+
+        """Measures the latent's mean and deviation per channel, then writes the checkpoint."""
+        self.model.shift.zero_()
+        self.model.scale.fill_(1.0)
+        batches = VAEBatches(self.options, seed=9_000_001)
+        pixels = torch.cat([premultiply(batches(i)) for i in range(8)])
+        latent = self.model.encode(pixels)
+        training = {"stage": "vae", "step": step}
+        shift = latent.mean(dim=(0, 2, 3)).view(-1, 1, 1)
+        scale = latent.std(dim=(0, 2, 3)).view(-1, 1, 1)
+        self.model.shift.copy_(shift)
+        self.model.scale.copy_(scale)
+        save_checkpoint(folder / "checkpoint", self.config, vae=self.model, training=training)
+        self.model.shift.zero_()
+        self.model.scale.fill_(1.0)
+
+    @torch.no_grad()
+    def sample(self, folder: Path, step: int) -> None:
+        """Held-out pictures above their reconstructions."""
+        rng = np.random.default_rng(123)
+        scenes = [sample_scene(rng, held_out=True) for _ in range(5)]
+        scenes.append(_sticker(sample_scene(rng, held_out=True)))
+        pictures = np.stack([render(scene) for scene in scenes])
+        pixels = premultiply(torch.from_numpy(pictures))
+        decoded = straight(self.model.decode(self.model.encode(pixels))).numpy()
+        sheet = np.concatenate([np.concatenate(list(x), axis=1) for x in (pictures, decoded)])
+        (folder / "samples").mkdir(exist_ok=True)
+        Image.fromarray(sheet).save(folder / "samples" / f"{step:07d}.png")
+        mse = F.mse_loss(premultiply(torch.from_numpy(decoded))[:, :3], pixels[:, :3])
+        print(f"held-out psnr {float(-10 * mse.log10()):.2f} dB", flush=True)

@@ -1,0 +1,203 @@
+"""Documents about characters that must stay themselves: compositions and series.
+
+A composition brings the characters of the user's pictures together; a series shows one cast several
+times, with one slot changing. Markings are never said, so they must be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from training.storyworld.documents.dice import Dice
+from training.storyworld.documents.document import Part, Text, Turn, given
+from training.storyworld.documents.pictures import OPENERS, draw, full_slots, sample_size
+from training.storyworld.documents.wording import (
+    NUMBERS,
+    PLACE_PHRASES,
+    TIME_PHRASES,
+    WEATHER_PHRASES,
+    capital,
+    listed,
+    usual,
+    who,
+)
+from training.storyworld.sampling import place_characters, sample_characters, sample_scene
+from training.storyworld.scene import (
+    ACTIONS,
+    PLACES,
+    PROPS,
+    TIMES,
+    WEATHERS,
+    Prop,
+    Scene,
+)
+from training.storyworld.text import article
+
+TOGETHER = (
+    "Put them together in one picture{tail}.", "Draw them together{tail}.",
+    "One picture with all of them{tail}, please.", "Show {all} together{tail}.",
+    "Let them meet{tail}.", "Make one picture of {names}{tail}.", "Draw {names} together{tail}.",
+    "These are my friends. Draw them together{tail}.", "Bring {names} together{tail}.",
+)  # fmt: skip
+ALONE = (
+    "Draw {it} again{tail}.", "Show {it}{tail}.", "The same {kind}{tail}.",
+    "A new picture of this {kind}{tail}, please.", "Draw this {kind}{tail}.",
+)  # fmt: skip
+
+
+def compose_document(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
+    """Pictures of single characters, and one new picture with all of them."""
+    count = dice.weighted({1: 0.25, 2: 0.45, 3: 0.2, 4: 0.1})
+    cast = sample_characters(dice.generator, count, held_out=held_out)
+    sources = []
+    style = sample_scene(dice.generator).style
+    for character in cast:
+        scene = sample_scene(dice.generator, characters=1, held_out=held_out, style=style)
+        sources.append(replace(scene, characters=(replace(character, x=0.5),)))
+    size, size_word = sample_size(dice, 0.08)
+    asked: dict[str, Any] = {"pictures": 1, "style": style}
+    scene, tail = _together(dice, sources, size, asked)
+    if size_word:
+        asked["size"] = list(size)
+        tail += f", in a {size_word} picture"
+    if count == 1:
+        kind = cast[0].kind
+        it = dice.pick(("it", f"this {kind}", "this one", f"the {kind}"))
+        words = dice.pick(ALONE).replace("{it}", it).replace("{kind}", kind)
+    else:
+        form = dice.pick(TOGETHER)
+        colored = len({c.kind for c in cast}) < count
+        names = listed([f"the {c.color} {c.kind}" if colored else f"the {c.kind}" for c in cast])
+        words = form.replace("{all}", "both" if count == 2 else f"all {NUMBERS[count]}")
+        words = words.replace("{names}", names)
+    pictures: tuple[Part, ...] = tuple(given(s) for s in sources)
+    order = Text(capital(words.replace("{tail}", tail)))
+    parts = (*pictures, order) if dice.chance(0.8) else (order, *pictures)
+    asked["characters"] = [full_slots(c) for c in scene.characters]
+    answer = [Text(_answer(dice, count))] if dice.chance(0.7) else []
+    return Turn("user", parts, asked=asked), Turn("assistant", (*answer, draw(scene, dice)))
+
+
+def _answer(dice: Dice, count: int) -> str:
+    if count == 1:
+        return dice.pick(OPENERS)
+    return dice.pick((*OPENERS, "Here they are, all together.\n", "Here they are.\n"))
+
+
+def _together(
+    dice: Dice, sources: Sequence[Scene], size: tuple[int, int], asked: dict[str, Any]
+) -> tuple[Scene, str]:
+    """The new scene and the words that ask for it; what is not asked stays as in the first."""
+    first = sources[0]
+    cast = [s.characters[0] for s in sources]
+    tail = ""
+    if dice.chance(0.55):
+        action = dice.pick(ACTIONS)
+        cast = [replace(c, action=action) for c in cast]
+        tail += f", {action}"
+    place, time, weather = first.place, first.time, first.weather
+    if dice.chance(0.8):
+        place = asked["place"] = dice.pick(PLACES)
+        tail += f" {usual(dice, PLACE_PHRASES[place])}"
+    if dice.chance(0.4):
+        time = asked["time"] = dice.pick(TIMES)
+        tail += f" {usual(dice, TIME_PHRASES[time])}"
+    if dice.chance(0.15):
+        weather = asked["weather"] = dice.pick(WEATHERS)
+        tail += f" {WEATHER_PHRASES[weather][0]}"
+    props: tuple[Prop, ...] = ()
+    asked["props"] = []
+    if dice.chance(0.3):
+        prop = Prop(dice.pick(PROPS), dice.number(0, len(cast)))
+        props, asked["props"] = (prop,), [prop.kind]
+        tail += f" with {article(prop.kind)}"
+    asked |= {"place": place, "time": time, "weather": weather}
+    placed = place_characters(dice.generator, cast)
+    return Scene(placed, place, time, weather, first.style, props, size=size), tail
+
+
+@dataclass(frozen=True)
+class Change:
+    """The slot that changes in a series, its values in order, and the words for each."""
+
+    slot: str
+    values: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+def _change(dice: Dice, count: int) -> Change:
+    slot = dice.weighted({"time": 0.3, "place": 0.35, "action": 0.25, "weather": 0.1})
+    if slot == "time":
+        values = tuple(dice.ordered(TIMES, min(count, 4)))
+        return Change(slot, values, tuple(usual(dice, TIME_PHRASES[v]) for v in values))
+    if slot == "place":
+        values = tuple(dice.some(PLACES, count))
+        return Change(slot, values, tuple(usual(dice, PLACE_PHRASES[v]) for v in values))
+    if slot == "weather":
+        values = tuple(dice.some(WEATHERS, min(count, 4)))
+        return Change(slot, values, tuple(WEATHER_PHRASES[v][0] for v in values))
+    values = tuple(dice.some(ACTIONS, count))
+    return Change(slot, values, values)
+
+
+SERIES = (
+    "{n} pictures of the same {who}: {list}.", "{n} pictures of the same {who}, {list}.",
+    "Draw the same {who} {n} times: {list}.", "A series of {n} pictures of one {who}: {list}.",
+    "Show one {who} in {n} pictures: {list}.", "I need {n} pictures of a single {who}: {list}.",
+)  # fmt: skip
+GIVEN_SERIES = (
+    "Show this {kind} {list}: {n} pictures.", "{n} pictures of this {kind}: {list}.",
+    "Draw it {n} more times: {list}.",
+)  # fmt: skip
+
+
+def series_document(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
+    """One character in several pictures that differ in one slot."""
+    base = sample_scene(dice.generator, characters=1, held_out=held_out)
+    base = replace(base, props=base.props[:1] if dice.chance(0.3) else ())
+    change = _change(dice, dice.weighted({2: 0.2, 3: 0.5, 4: 0.2, 5: 0.1}))
+    scenes = [_changed(base, change.slot, value) for value in change.values]
+    count = len(scenes)
+    look = base.characters[0]
+    asked: dict[str, Any] = {"pictures": count, f"{change.slot}s": list(change.values)}
+    number = str(count) if dice.chance(0.4) else NUMBERS[count]
+    shown = dice.chance(0.25)
+    slots = {"kind": look.kind}
+    name = look.kind
+    if dice.chance(0.6):
+        slots["color"] = look.color
+        name = f"{look.color} {look.kind}"
+        if look.accessory and dice.chance(0.5):
+            slots["accessory"] = f"{look.accessory.color} {look.accessory.kind}"
+            name = who(look, wearing=dice.pick(("with", "wearing"))).split(" ", 1)[1]
+    form = dice.pick(GIVEN_SERIES if shown else SERIES)
+    asked["characters"] = [full_slots(look) if shown else slots]
+    if shown and change.slot == "action":
+        asked["characters"][0].pop("action")
+    words = form.replace("{n}", number).replace("{kind}", look.kind).replace("{who}", name)
+    words = capital(words.replace("{list}", listed(change.words)))
+    parts: list[Part] = [given(base)] if shown else []
+    user = Turn("user", (*parts, Text(words)), asked=asked)
+    return user, Turn("assistant", _series_answer(dice, change, scenes))
+
+
+def _changed(base: Scene, slot: str, value: str) -> Scene:
+    if slot == "action":
+        return replace(base, characters=(replace(base.characters[0], action=value),))
+    changes: dict[str, Any] = {slot: value}
+    return replace(base, **changes)
+
+
+def _series_answer(dice: Dice, change: Change, scenes: Sequence[Scene]) -> tuple[Part, ...]:
+    """The pictures, each under a short line or none of them."""
+    captioned = dice.chance(0.7)
+    parts: list[Part] = []
+    for words, value, scene in zip(change.words, change.values, scenes, strict=True):
+        if captioned:
+            kind = scene.characters[0].kind
+            line = f"The {kind} is {value}." if change.slot == "action" else f"{capital(words)}."
+            parts.append(Text(line + "\n"))
+        parts.append(draw(scene, dice))
+    return tuple(parts)

@@ -1,0 +1,63 @@
+"""The tokenizer: byte-level BPE, trained on what the grammar writes.
+
+It encodes any UTF-8 text. Digits stand alone, and so do the letters of hex colours, so a number is
+never one learned word. Control tags typed in a text are plain text; only ids make them special.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from training.sequence import SPECIAL_TOKENS
+from training.storyworld.documents import Document, Text, sample_document
+
+VOCABULARY = 2048
+_SINGLES = Regex(r"[0-9]|(?<=[#0-9A-F])[A-F](?![a-z])")
+
+
+def load_tokenizer(path: Path | str) -> Tokenizer:
+    """The tokenizer from its `tokenizer.json`, with control tags in texts read as plain text."""
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def strings(document: Document) -> Iterator[str]:
+    """Every string of the document that is encoded on its own."""
+    for turn in document.turns:
+        if turn.think:
+            yield turn.think
+        for part in turn.parts:
+            yield part.text if isinstance(part, Text) else part.dense
+
+
+def train_tokenizer(out: Path | str, documents: int = 20000, seed: int = 0) -> Tokenizer:
+    """Train on `documents` sampled documents and write `out` (a tokenizer.json); deterministic."""
+    rng = np.random.default_rng(seed)
+
+    def corpus() -> Iterator[str]:
+        for _ in range(documents):
+            yield from strings(sample_document(rng))
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(_SINGLES, "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(corpus(), trainer)
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(out))
+    return load_tokenizer(out)

@@ -1,0 +1,118 @@
+"""The Dense Prompt Context Window in training: exactly the rows that the runtime builds.
+
+| tensor | shape | dtype |
+| --- | --- | --- |
+| latent of a picture | [B, h * w, C] | float32 |
+| window, per layer K and V | [B, KV, N + M, D]: planner rows, then clean rows | float |
+| mask | [B, 1, 1, N + M + T], True where seen | bool |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.drawing import Drawing
+from training.models import VAE, Planner, Visualizer
+from training.models.rope import rope_tables, rotate
+from training.models.vae import tokens_of
+from training.models.vision import premultiply
+from training.models.visualizer import Cache
+from training.pictures import place_features
+from training.sequence import grid_positions
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything one denoising pass needs but the noise."""
+
+    clean: Tensor
+    positions: Tensor
+    window: Cache
+    mask: Tensor
+    grid: tuple[int, int]
+
+
+def shift_keys(k: Tensor, shift: Tensor, table: Tensor) -> Tensor:
+    """Cached keys [B, KV, N, D] moved by `shift` [B, N, 3]: one more rotation."""
+    return rotate(k, rope_tables(shift, table))
+
+
+@torch.no_grad()
+def encode(vae: VAE, pixels: Tensor, scale_down: int) -> tuple[Tensor, tuple[int, int]]:
+    """Latent tokens of uint8 pictures, averaged down first, and their grid."""
+    x = premultiply(pixels)
+    if scale_down > 1:
+        x = F.avg_pool2d(x, scale_down)
+    x = x.contiguous(memory_format=torch.channels_last)
+    latent = torch.cat([vae.encode(part) for part in x.split(16)])
+    return tokens_of(latent).float(), (latent.shape[2], latent.shape[3])
+
+
+@torch.no_grad()
+def planner_window(planner: Planner, drawing: Drawing) -> Cache:
+    """The planner's rows of the window, shifted: per layer [B, KV, N, D]."""
+    width = planner.config.twin.width
+    features = place_features(planner.vision, drawing.seen, *drawing.tokens.shape, width)
+    _, cache = planner(drawing.tokens, drawing.positions, features)
+    out: Cache = []
+    for k, v in cache:
+        index = drawing.index[:, None, :, None].expand(-1, k.shape[1], -1, k.shape[3])
+        k_rows = shift_keys(k.gather(2, index), drawing.shift, planner.rope_table)
+        out.append((k_rows, v.gather(2, index)))
+    return out
+
+
+def build_context(
+    planner: Planner, visualizer: Visualizer, vae: VAE, drawing: Drawing, scale_down: int = 1
+) -> Context:
+    """The clean target and its window; gradients flow through the references' commit pass."""
+    clean, grid = encode(vae, drawing.target, scale_down)
+    positions = torch.from_numpy(grid_positions(*grid))
+    window = planner_window(planner, drawing)
+    mask = drawing.index_mask
+    if len(drawing.references):
+        latent, _ = encode(vae, drawing.references, scale_down)
+        committed = visualizer.commit(latent, positions)
+        window, mask = _join(window, mask, committed, drawing, visualizer.rope_table)
+    mask = F.pad(mask, (0, clean.shape[1]), value=True)[:, None, None]
+    return Context(clean, positions, window, mask, grid)
+
+
+def _join(
+    window: Cache, mask: Tensor, committed: Cache, drawing: Drawing, table: Tensor
+) -> tuple[Cache, Tensor]:
+    """Clean rows behind the planner's; samples with fewer references are masked."""
+    batch, places = mask.shape[0], int(drawing.reference_slots.max()) + 1
+    where = (drawing.reference_rows, drawing.reference_slots)
+    tokens = committed[0][0].shape[2]
+    shift = torch.zeros(len(drawing.references), tokens, 3)
+    shift[..., 0] = -drawing.reference_distances[:, None].float()
+
+    def spread(rows: Tensor) -> Tensor:
+        out = rows.new_zeros(batch, places, *rows.shape[1:]).index_put(where, rows)
+        return out.permute(0, 2, 1, 3, 4).flatten(2, 3)
+
+    out = []
+    for (k, v), (k_clean, v_clean) in zip(window, committed, strict=True):
+        k_rows = spread(shift_keys(k_clean, shift, table)).to(k.dtype)
+        out.append((torch.cat([k, k_rows], 2), torch.cat([v, spread(v_clean).to(v.dtype)], 2)))
+    there = torch.zeros(batch, places, dtype=torch.bool)
+    there[where] = True
+    return out, torch.cat([mask, there.repeat_interleave(tokens, dim=1)], dim=1)
+
+
+@torch.no_grad()
+def integrate(
+    visualizer: Visualizer, context: Context, noise: Tensor, times: list[float]
+) -> Tensor:
+    """Euler from times[0] to times[-1] along dx/dt = v: [B, T, C]."""
+    x = noise
+    for t, t_next in zip(times[:-1], times[1:], strict=True):
+        at = torch.full((x.shape[0],), t)
+        v = visualizer(x, context.positions, at, context.window, context.mask).float()
+        x = x + (t_next - t) * v
+    return x
