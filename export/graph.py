@@ -52,7 +52,9 @@ class GraphBuilder:
         finally:
             self._scope.pop()
 
-    def op(self, kind: str, *inputs: str, domain: str = "", output: str = "", **attributes: Any) -> str:
+    def op(
+        self, kind: str, *inputs: str, domain: str = "", output: str = "", **attributes: Any
+    ) -> str:
         """Adds a node with one output and returns its name (`output` where given)."""
         output = output or self._unique(kind.lower())
         self._add(kind, inputs, [output], domain, attributes)

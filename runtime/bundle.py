@@ -1,9 +1,9 @@
 """The bundle: a folder with `bundle.json` and the files it lists.
 
-The dataclasses here are both what the exporter writes and what the runtime reads. The reader is
-strict: unknown keys, paths that leave the folder, wrong sizes, components whose tensors differ
-from `runtime.interfaces`, and anything written for a newer runtime are refused with a message.
-Nothing is unpickled. The module does not know how components are run.
+The dataclasses of `runtime.manifest` are both what the exporter writes and what the runtime reads.
+The reader is strict: unknown keys, paths that leave the folder, wrong sizes, components whose
+tensors differ from `runtime.interfaces`, and anything written for a newer runtime are refused with
+a message. Nothing is unpickled. The module does not know how components are run.
 
 Write a bundle with `write_manifest(folder, manifest)` after the files are in place (`file_of`
 makes a file's entry); read it with `read_bundle(folder)`.
@@ -16,153 +16,62 @@ import json
 import logging
 import os
 import re
-from dataclasses import dataclass, field, fields
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from runtime.errors import BundleError, BundleMissing, BundleTampered, BundleTooNew
-from runtime.interfaces import (
-    COMPONENTS,
-    CacheGeometry,
-    ImageGeometry,
-    Interface,
-    State,
-    Tensor,
-    component_interfaces,
+from runtime.manifest import (
+    ABI,
+    TOKEN_TEXT,
+    AnswerLimits,
+    Component,
+    File,
+    Manifest,
+    Model,
+    Requires,
+    Sampling,
+    Schedule,
+    SpecialTokens,
+    TokenizerSpec,
+    Variant,
+    check_manifest,
+    component_of,
+    files_of,
 )
 from runtime.strict import StrictError, from_json, to_json
+
+__all__ = [
+    "ABI",
+    "MANIFEST",
+    "RUNTIME_VERSION",
+    "SCHEMA",
+    "TOKEN_TEXT",
+    "AnswerLimits",
+    "Bundle",
+    "Component",
+    "File",
+    "Manifest",
+    "Model",
+    "Requires",
+    "Sampling",
+    "Schedule",
+    "SpecialTokens",
+    "TokenizerSpec",
+    "Variant",
+    "component_of",
+    "confined",
+    "digest_of",
+    "file_of",
+    "read_bundle",
+    "write_manifest",
+]
 
 logger = logging.getLogger(__name__)
 
 SCHEMA = 1
-ABI = 1
 RUNTIME_VERSION = "0.1.0"
 MANIFEST = "bundle.json"
 MANIFEST_LIMIT = 4 << 20
-
-
-@dataclass(frozen=True)
-class File:
-    """A file of the bundle: relative POSIX path, size in bytes, lower-case hex sha256."""
-
-    path: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One compiled form of a component.
-
-    `files[0]` is the graph or engine; the others are the data it refers to. `parity` holds figures
-    from verification (name → value, such as `relative_error`). `compute_capability` is "" where
-    any device will do.
-    """
-
-    engine: str
-    provider: str
-    precision: str
-    files: tuple[File, ...]
-    compute_capability: str = ""
-    parity: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Component:
-    """A component's typed tensors, its in-place state and its variants, preferred first."""
-
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    state: tuple[State, ...]
-    variants: tuple[Variant, ...]
-
-
-@dataclass(frozen=True)
-class Model:
-    name: str
-    revision: str
-
-
-@dataclass(frozen=True)
-class Requires:
-    """What a runtime must offer: its lowest version and the exact ABI (component interfaces)."""
-
-    runtime: str
-    abi: int
-
-
-@dataclass(frozen=True)
-class SpecialTokens:
-    """Ids of the control tokens."""
-
-    pad: int
-    user: int
-    assistant: int
-    think_open: int
-    think_close: int
-    imagine_open: int
-    imagine_close: int
-    size_open: int
-    size_close: int
-    boi: int
-    image: int
-    eos: int
-
-
-# The text of each control token in tokenizer.json.
-TOKEN_TEXT = {
-    "pad": "<|pad|>",
-    "user": "<|user|>",
-    "assistant": "<|assistant|>",
-    "think_open": "<think>",
-    "think_close": "</think>",
-    "imagine_open": "<imagine>",
-    "imagine_close": "</imagine>",
-    "size_open": "<size>",
-    "size_close": "</size>",
-    "boi": "<BOI>",
-    "image": "<|image|>",
-    "eos": "<EOS>",
-}
-
-
-@dataclass(frozen=True)
-class TokenizerSpec:
-    file: File
-    special: SpecialTokens
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """`steps["4"]` is the list of 5 times from 1.0 down to 0.0 of the four-step sampler."""
-
-    steps: dict[str, tuple[float, ...]]
-    default_steps: int
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Defaults for decoding text."""
-
-    temperature: float = 0.7
-    top_p: float = 0.95
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """Everything in `bundle.json`."""
-
-    schema: int
-    model: Model
-    requires: Requires
-    tokenizer: TokenizerSpec
-    cache: CacheGeometry
-    image: ImageGeometry
-    schedule: Schedule
-    components: dict[str, Component]
-    sampling: Sampling = Sampling()
-    license: str = ""
-    notes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -181,7 +90,7 @@ class Bundle:
 
     def files(self) -> tuple[File, ...]:
         """Every listed file once, in order of path."""
-        return tuple(sorted(_files(self.manifest).values(), key=lambda file: file.path))
+        return tuple(sorted(files_of(self.manifest).values(), key=lambda file: file.path))
 
     def variant(self, component: str, engine: str, provider: str) -> Variant | None:
         for variant in self.manifest.components[component].variants:
@@ -198,11 +107,6 @@ class Bundle:
                     f"{self.folder / file.path}: expected sha256 {file.sha256[:16]}…, found "
                     f"{found[:16]}…; the file was changed or damaged, get the bundle again"
                 )
-
-
-def component_of(interface: Interface, variants: tuple[Variant, ...]) -> Component:
-    """The manifest entry of a component that has this interface."""
-    return Component(interface.inputs, interface.outputs, interface.state, variants)
 
 
 def digest_of(path: Path) -> str:
@@ -311,23 +215,10 @@ def _version(path: Path, text: str) -> tuple[int, ...]:
     return tuple(numbers + [0] * (3 - len(numbers)))
 
 
-def _files(manifest: Manifest) -> dict[str, File]:
-    found = {manifest.tokenizer.file.path: manifest.tokenizer.file}
-    for component in manifest.components.values():
-        for variant in component.variants:
-            for file in variant.files:
-                if found.setdefault(file.path, file) != file:
-                    raise BundleError(
-                        f"bundle.json: {file.path!r} is listed twice with different size or digest"
-                    )
-    return found
-
-
 def _check(folder: Path, manifest: Manifest) -> None:
     try:
-        _check_values(manifest)
-        _check_components(manifest)
-        files = _files(manifest)
+        check_manifest(manifest)
+        files = files_of(manifest)
     except BundleError as error:
         raise type(error)(f"{folder}: {error}") from error
     for file in files.values():
@@ -340,73 +231,3 @@ def _check(folder: Path, manifest: Manifest) -> None:
             raise BundleTampered(
                 f"{path}: expected {file.size} bytes, found {size} ({what}); get the bundle again"
             )
-
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise BundleError(message)
-
-
-def _check_values(manifest: Manifest) -> None:
-    cache, image, schedule = manifest.cache, manifest.image, manifest.schedule
-    _require(manifest.requires.abi == ABI, f"expected ABI {ABI}, found {manifest.requires.abi}")
-    for name in ("layers", "kv_heads", "head_dim", "width", "vocab", "capacity"):
-        _require(getattr(cache, name) > 0, f"cache.{name}: expected a positive number")
-    _require(cache.max_references >= 0, "cache.max_references: expected 0 or more")
-    _require(
-        2 * sum(cache.rope_sections) == cache.head_dim and min(cache.rope_sections) >= 0,
-        f"cache.rope_sections: expected a sum of {cache.head_dim // 2}",
-    )
-    _require(cache.rope_theta > 1, "cache.rope_theta: expected more than 1")
-    for name in ("patch", "vision_cell", "max_tokens", "latent_channels", "max_pixels"):
-        _require(getattr(image, name) > 0, f"image.{name}: expected a positive number")
-    width, height = image.default_size
-    on_grid = min(width, height) > 0 and width % image.patch == 0 and height % image.patch == 0
-    _require(on_grid, f"image.default_size: expected multiples of {image.patch}")
-    tokens = (width // image.patch) * (height // image.patch)
-    _require(tokens <= image.max_tokens, "image.default_size: more than image.max_tokens")
-    _require(image.max_aspect >= 1, "image.max_aspect: expected 1 or more")
-    for steps, times in schedule.steps.items():
-        falling = all(a > b for a, b in pairwise(times))
-        _require(
-            steps == str(len(times) - 1) and falling and (times[0], times[-1]) == (1.0, 0.0),
-            f"schedule.steps.{steps}: expected {steps} + 1 times falling from 1.0 to 0.0",
-        )
-    _require(
-        str(schedule.default_steps) in schedule.steps,
-        f"schedule.default_steps: expected one of {sorted(schedule.steps)}",
-    )
-    ids = [getattr(manifest.tokenizer.special, f.name) for f in fields(SpecialTokens)]
-    _require(
-        len(set(ids)) == len(ids) and min(ids) >= 0 and max(ids) < cache.vocab,
-        "tokenizer.special: expected distinct ids inside the vocabulary",
-    )
-    for file in _files(manifest).values():
-        _require(
-            file.size >= 0 and re.fullmatch(r"[0-9a-f]{64}", file.sha256) is not None,
-            f"{file.path}: expected a size and a lower-case hex sha256",
-        )
-
-
-def _check_components(manifest: Manifest) -> None:
-    expected = component_interfaces(manifest.cache, manifest.image)
-    names = sorted(manifest.components)
-    _require(
-        names == sorted(COMPONENTS), f"components: expected {sorted(COMPONENTS)}, found {names}"
-    )
-    for name, component in manifest.components.items():
-        found = Interface(component.inputs, component.outputs, component.state)
-        for part in ("inputs", "outputs", "state"):
-            want, have = set(getattr(expected[name], part)), set(getattr(found, part))
-            _require(
-                want == have,
-                f"components.{name}.{part}: missing {_names(want - have)}, "
-                f"unexpected {_names(have - want)}",
-            )
-        _require(bool(component.variants), f"components.{name}: expected at least one variant")
-        for variant in component.variants:
-            _require(bool(variant.files), f"components.{name}: a variant without files")
-
-
-def _names(items: set[Tensor] | set[State]) -> str:
-    return ", ".join(sorted(str(item) for item in items)) or "none"

@@ -24,10 +24,10 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import SpecialTokens
 from runtime.errors import GrammarError
 from runtime.grid import Grid
 from runtime.interfaces import ImageGeometry
+from runtime.manifest import AnswerLimits, SpecialTokens
 
 Mask = NDArray[np.bool_]
 
@@ -44,15 +44,6 @@ class Mode(Enum):
     BOI = "boi"
     DRAW = "draw"
     END = "end"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Most tokens of one run of text, one dense prompt and one plan."""
-
-    text: int = 768
-    dense: int = 224
-    think: int = 256
 
 
 @dataclass(frozen=True)
@@ -92,10 +83,10 @@ class Grammar:
         image: ImageGeometry,
         max_images: int | None = None,
         think: bool | None = None,
-        limits: Limits | None = None,
+        limits: AnswerLimits | None = None,
     ) -> None:
         self.alphabet = alphabet
-        self.limits = limits or Limits()
+        self.limits = limits or AnswerLimits()
         self.max_images = max_images
         self.think = think
         self._sizes = {f"{grid.rows}*{grid.columns}": grid for grid in grids}

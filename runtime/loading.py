@@ -12,6 +12,7 @@ from runtime.document import Document
 from runtime.engines import Engines, open_engines
 from runtime.errors import BundleMissing
 from runtime.events import Event
+from runtime.grid import all_grids
 from runtime.integrity import verify_once
 from runtime.memory import MemoryPlan, plan_memory
 from runtime.options import Reuse
@@ -56,9 +57,7 @@ def load(
         found.verify()
     elif verify is None:
         verify_once(found)
-    memory = plan_memory(
-        found.manifest.cache, found.manifest.image, max_tokens, max_references, reference_bytes
-    )
+    memory = plan_memory(found.manifest, max_tokens, max_references, reference_bytes)
     return Runtime(found, open_engines(found, device, threads), memory, reuse or Reuse())
 
 
@@ -84,6 +83,7 @@ class Runtime:
     ) -> None:
         self.bundle, self.engines, self.memory, self.reuse = bundle, engines, memory, reuse
         self.lock = threading.RLock()
+        self.grids = all_grids(bundle.manifest.image)
         tokenizer = bundle.manifest.tokenizer
         self.vocabulary = Vocabulary(bundle.path(tokenizer.file), tokenizer.special)
         self.references = References(engines, memory.reference_bytes, reuse.reference_kv)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runtime.errors import OptionError
-from runtime.grammar import Limits
 from runtime.grid import all_grids
-from runtime.interfaces import CacheGeometry, ImageGeometry
+from runtime.manifest import Manifest
 
 SMALLEST_CACHE = 64
 REFERENCE_SETS = 2
@@ -31,20 +30,20 @@ class MemoryPlan:
 
 
 def plan_memory(
-    cache: CacheGeometry,
-    image: ImageGeometry,
+    manifest: Manifest,
     max_tokens: int | None = None,
     max_references: int | None = None,
     reference_bytes: int | None = None,
 ) -> MemoryPlan:
     """The plan for the manifest's capacities or the caller's; raises `OptionError`."""
+    cache, image = manifest.cache, manifest.image
     tokens = _capacity("max_tokens", max_tokens, cache.capacity, SMALLEST_CACHE, 1 << 22)
     references = _capacity(
         "max_references", max_references, cache.max_references, 0, cache.max_references
     )
     row = 2 * cache.layers * cache.kv_heads * cache.head_dim * 4
     vision = max(grid.vision_tokens(image) for grid in all_grids(image))
-    planner_part = Limits().dense + references * vision
+    planner_part = manifest.limits.dense + references * vision
     clean_part = references * image.max_tokens
     kept = reference_bytes
     if kept is None:

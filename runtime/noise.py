@@ -16,53 +16,55 @@ machine gives the same bits whatever its maths library.
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 STREAM_IMAGE = 1
 STREAM_TEXT = 2
 
-_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
-_LOW = np.uint64(0xFFFFFFFF)
-_HALF = np.uint64(32)
+_LOW = 0xFFFFFFFF
 _LN2 = 0.6931471805599453
 _TWO_PI = 6.283185307179586
 
+Word = TypeVar("Word", int, NDArray[np.uint64])
 
-def philox(counter: NDArray[np.uint32], key: tuple[int, int]) -> NDArray[np.uint32]:
-    """Ten rounds over counters uint32 [n, 4] with a 2 x 32-bit key; uint32 [n, 4]."""
-    words = [counter[:, i].astype(np.uint64) for i in range(4)]
+
+def rounds(words: tuple[Word, Word, Word, Word], key: tuple[int, int]) -> tuple[Word, ...]:
+    """Ten Philox rounds over 32-bit words: four integers, or four arrays of as many blocks."""
+    a: Any
+    b: Any
+    c: Any
+    d: Any
+    a, b, c, d = words
     key0, key1 = key
     for _ in range(10):
-        product0 = words[0] * _MULTIPLIERS[0]
-        product1 = words[2] * _MULTIPLIERS[1]
-        words = [
-            (product1 >> _HALF) ^ words[1] ^ np.uint64(key0),
-            product1 & _LOW,
-            (product0 >> _HALF) ^ words[3] ^ np.uint64(key1),
-            product0 & _LOW,
-        ]
-        key0 = (key0 + _WEYL[0]) & 0xFFFFFFFF
-        key1 = (key1 + _WEYL[1]) & 0xFFFFFFFF
-    return np.stack(words, axis=1).astype(np.uint32)
+        product0, product1 = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
+        a, b = (product1 >> 32) ^ b ^ key0, product1 & _LOW
+        c, d = (product0 >> 32) ^ d ^ key1, product0 & _LOW
+        key0, key1 = (key0 + _WEYL[0]) & _LOW, (key1 + _WEYL[1]) & _LOW
+    return a, b, c, d
 
 
 def random_words(seed: int, stream: int, item: int, count: int) -> NDArray[np.uint32]:
     """`count` random words of one item of a stream."""
-    blocks = -(-count // 4)
-    counter = np.zeros((blocks, 4), np.uint32)
-    counter[:, 0] = np.arange(blocks, dtype=np.uint32)
-    counter[:, 1] = item & 0xFFFFFFFF
-    counter[:, 2] = (item >> 32) & 0xFFFFFFFF
-    counter[:, 3] = stream
-    return philox(counter, (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF)).reshape(-1)[:count]
+    block = np.arange(-(-count // 4), dtype=np.uint64)
+    low, high, kind = (np.full_like(block, n) for n in (item & _LOW, item >> 32 & _LOW, stream))
+    words = np.stack(rounds((block, low, high, kind), _key(seed)), axis=1)
+    return words.astype(np.uint32).reshape(-1)[:count]
 
 
 def uniform(seed: int, stream: int, item: int) -> float:
     """One number in [0, 1)."""
-    high, low = (int(word) for word in random_words(seed, stream, item, 2))
+    high, low, _, _ = rounds((0, item & _LOW, item >> 32 & _LOW, stream), _key(seed))
     return float(((high << 32 | low) >> 11) * 2.0**-53)
+
+
+def _key(seed: int) -> tuple[int, int]:
+    return seed & _LOW, seed >> 32 & _LOW
 
 
 def normal(seed: int, stream: int, item: int, count: int) -> NDArray[np.float32]:

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import TOKEN_TEXT
 from runtime.errors import PictureError, PromptError
 from runtime.grid import Grid, fit
 from runtime.interfaces import ImageGeometry
+from runtime.manifest import TOKEN_TEXT
 
 if TYPE_CHECKING:
     import PIL.Image

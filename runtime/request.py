@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runtime.bundle import Manifest
 from runtime.errors import CapacityError, OptionError, PromptError
 from runtime.grammar import Alphabet, Grammar
-from runtime.grid import Grid, all_grids, grid_of_size
+from runtime.grid import Grid, grid_of_size
 from runtime.interfaces import ImageGeometry
+from runtime.manifest import Manifest
 from runtime.options import Options
 from runtime.prompt import GivenPicture, Part, prompt_text, read_prompt
 from runtime.tokenizer import Vocabulary
@@ -52,13 +52,17 @@ def make_request(
     options: Options,
     manifest: Manifest,
     vocabulary: Vocabulary,
+    sizes: Sequence[Grid],
     room: int,
     max_references: int,
 ) -> Request:
-    """Check and encode; raises `PromptError`, `OptionError` or `CapacityError`."""
+    """Check and encode; `sizes` are the grids the planner may choose from.
+
+    Raises `PromptError`, `OptionError` or `CapacityError`.
+    """
     image = manifest.image
     times = _times(manifest, options.steps)
-    grids = all_grids(image) if options.size == "auto" else (grid_of_size(options.size, image),)
+    grids = sizes if options.size == "auto" else (grid_of_size(options.size, image),)
     parts = read_prompt(prompt, options.references, image)
     given = [part for part in parts if isinstance(part, GivenPicture)]
     if len(given) > max_references:
@@ -80,7 +84,9 @@ def make_request(
     return Request(
         pieces=pieces,
         text=prompt_text(parts),
-        grammar=Grammar(alphabet, grids, image, options.max_images, options.think),
+        grammar=Grammar(
+            alphabet, grids, image, options.max_images, options.think, manifest.limits
+        ),
         times=times,
         seed=options.seed,
         temperature=sampling.temperature if options.temperature is None else options.temperature,

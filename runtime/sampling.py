@@ -27,12 +27,13 @@ def choose(
     scores = np.where(allowed, logits.astype(np.float64), -np.inf)
     if temperature == 0.0:
         return int(np.argmax(scores))
-    scores = (scores - scores.max()) / temperature
-    weights = np.exp(scores)
+    ids = np.flatnonzero(allowed)
+    scores = scores[ids]
+    weights = np.exp((scores - scores.max()) / temperature)
     order = np.argsort(-weights, kind="stable")
     cumulative = np.cumsum(weights[order])
-    target = min(top_p, 1.0) * cumulative[-1]
-    kept = int(np.searchsorted(cumulative, target)) + 1
-    kept = min(kept, int(np.count_nonzero(allowed)))
+    kept = int(np.searchsorted(cumulative, min(top_p, 1.0) * cumulative[-1])) + 1
+    kept = min(kept, len(ids))
     draw = uniform(seed, STREAM_TEXT, index) * cumulative[kept - 1]
-    return int(order[min(int(np.searchsorted(cumulative[:kept], draw, side="right")), kept - 1)])
+    place = int(np.searchsorted(cumulative[:kept], draw, side="right"))
+    return int(ids[order[min(place, kept - 1)]])

@@ -7,7 +7,8 @@ The session can go back by whole turns, and `runtime.archive` saves and restores
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,12 +105,13 @@ class Session:
             parsed,
             self.runtime.bundle.manifest,
             self.runtime.vocabulary,
+            self.runtime.grids,
             self.planner.room,
             self.runtime.memory.max_references,
         )
         return Turn(self, request, started), parsed
 
-    def _run(self, turn: Turn) -> Iterator[Event]:
+    def _run(self, turn: Turn) -> Generator[Event, None, None]:
         self._check_idle()
         self._busy = True
         self.history.turns.append(self.mark())
@@ -118,11 +120,12 @@ class Session:
         finally:
             self._busy = False
 
-    def _watched(self, events: Iterator[Event], options: Options) -> Iterator[Event]:
-        for event in events:
-            if options.on_event is not None:
-                options.on_event(event)
-            yield event
+    def _watched(self, events: Generator[Event, None, None], options: Options) -> Iterator[Event]:
+        with closing(events):
+            for event in events:
+                if options.on_event is not None:
+                    options.on_event(event)
+                yield event
 
     def _check_idle(self) -> None:
         if self._busy:

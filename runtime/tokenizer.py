@@ -10,8 +10,8 @@ import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.bundle import TOKEN_TEXT, SpecialTokens
 from runtime.errors import BundleError
+from runtime.manifest import TOKEN_TEXT, SpecialTokens
 
 if TYPE_CHECKING:
     import tokenizers

@@ -8,7 +8,8 @@ or picture. The runtime's lock is held for a token or a picture at a time, never
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -253,16 +254,17 @@ class Turn:
 
 
 def consume(
-    turn: Turn, events: Iterator[Event], on_event: Callable[[Event], None] | None
+    turn: Turn, events: Generator[Event, None, None], on_event: Callable[[Event], None] | None
 ) -> Document:
     """Run a turn to its end; raises `Interrupted` with what was finished."""
     document = None
     try:
-        for event in events:
-            if on_event is not None:
-                on_event(event)
-            if isinstance(event, Finished):
-                document = event.document
+        with closing(events):
+            for event in events:
+                if on_event is not None:
+                    on_event(event)
+                if isinstance(event, Finished):
+                    document = event.document
     except Interrupted:
         raise
     except KeyboardInterrupt:

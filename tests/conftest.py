@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -21,3 +22,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu") is not None:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A read-only bundle folder of a tiny random model, exported once per test run."""
+    pytest.importorskip("torch", reason="exporting needs the export extra")
+    from export import build_tiny_bundle
+
+    return build_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")

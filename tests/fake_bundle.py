@@ -8,6 +8,7 @@ the window holds reaches the picture.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,9 @@ IMAGE = ImageGeometry(
 SPECIAL = SpecialTokens(*range(len(TOKEN_TEXT)))
 
 
-def train_tokenizer(path: Path) -> int:
-    """A small byte-level BPE tokenizer with the control tokens; its size."""
+@cache
+def make_tokenizer() -> Tokenizer:
+    """A small byte-level BPE tokenizer with the control tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -71,14 +73,14 @@ def train_tokenizer(path: Path) -> int:
         show_progress=False,
     )
     tokenizer.train_from_iterator([WORDS] * 3, trainer)
-    tokenizer.save(str(path))
-    return int(tokenizer.get_vocab_size())
+    return tokenizer
 
 
 def make_manifest(folder: Path, capacity: int = 1024, max_references: int = 3) -> Manifest:
     """Write the bundle's files and describe them."""
     folder.mkdir(parents=True, exist_ok=True)
-    vocab = train_tokenizer(folder / "tokenizer.json")
+    make_tokenizer().save(str(folder / "tokenizer.json"))
+    vocab = int(make_tokenizer().get_vocab_size())
     cache = CacheGeometry(
         LAYERS, HEADS, DIM, WIDTH, vocab, capacity, max_references, SECTIONS, THETA
     )
@@ -112,7 +114,7 @@ def fake_runtime(folder: Path, reuse: Reuse | None = None, **sizes: Any) -> Runt
     if not (folder / "bundle.json").is_file():
         make_bundle(folder)
     bundle = read_bundle(folder)
-    memory = plan_memory(bundle.manifest.cache, bundle.manifest.image, **sizes)
+    memory = plan_memory(bundle.manifest, **sizes)
     return Runtime(bundle, fake_engines(bundle), memory, reuse or Reuse())
 
 
@@ -135,6 +137,7 @@ def rotate(keys: np.ndarray, positions: np.ndarray) -> np.ndarray:
     return turned.astype(np.float32)
 
 
+@cache
 def table(seed: int, *shape: int) -> np.ndarray:
     """Fixed weights."""
     return np.random.default_rng(seed).standard_normal(shape)

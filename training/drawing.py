@@ -8,11 +8,11 @@ stays small.
 | --- | --- | --- |
 | tokens, positions | [B, S], [B, S, 3]: the document up to `</imagine>` | int64, float32 |
 | seen | earlier pictures, where the planner sees them | `PictureGroup`s |
-| index, index_mask, shift | [B, N], [B, N], [B, N, 3]: the planner's rows of the window | int64, bool, float32 |
+| index, index_mask, shift | [B, N], [B, N], [B, N, 3]: the planner's rows | int64, bool, float32 |
 | target | [B, H, W, 4], straight RGBA | uint8 |
 | weight | [B, h * w], mean 1: characters and props count for more | float32 |
 | references | [R, H, W, 4], straight RGBA | uint8 |
-| reference_rows, reference_slots, reference_distances | [R]: sample, place in the window, k - j | int64 |
+| reference_rows, _slots, _distances | [R]: sample, place in the window, k - j | int64 |
 """
 
 from __future__ import annotations
@@ -48,7 +48,13 @@ class DrawingOptions:
     hide: float = 0.5
     max_references: int = 3
     base: tuple[int, int] = (256, 256)
-    sizes: tuple[tuple[int, int], ...] = ((384, 160), (160, 384), (320, 192), (192, 320), (512, 128))
+    sizes: tuple[tuple[int, int], ...] = (
+        (384, 160),
+        (160, 384),
+        (320, 192),
+        (192, 320),
+        (512, 128),
+    )
     other_sizes: float = 0.1
     foreground: float = 3.0
 
@@ -138,9 +144,7 @@ class DrawingBatches:
             groups[min(2, len(sample.earlier))].append(sample)
         return [self._collate(samples, size) for samples in groups.values() if samples]
 
-    def _sample(
-        self, document: Document, tokenizer: object, rng: np.random.Generator
-    ) -> _Sample:
+    def _sample(self, document: Document, tokenizer: object, rng: np.random.Generator) -> _Sample:
         pictures = list(document.pictures())
         drawn = [i for i, p in enumerate(pictures) if not p.given]
         # Later pictures have the references: prefer them where there is a choice.
@@ -250,5 +254,3 @@ def pad_rows(
         mask[row, : len(slots)] = True
         shift[row, : len(slots)] = moved
     return index, mask, shift
-
-

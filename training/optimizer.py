@@ -1,18 +1,61 @@
 """Optimizers and the schedule: Muon for hidden matrices, AdamW for the rest.
 
-Muon (Jordan et al. 2024) orthogonalizes the momentum of a matrix; embeddings, first and last
-layers, norms, biases and convolutions stay with AdamW.
+Muon (Jordan et al. 2024) orthogonalizes the momentum of a matrix; a convolution counts as the
+matrix [out, in * kernel]. Embeddings, first and last layers, norms and biases stay with AdamW.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from training.errors import TrainingError
 from training.recipe import LoopConfig
 
 _EDGES = ("embedding", "enter", "leave", "place", "time", "patch", "table", "merge.2")
+
+
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
+    """About the nearest semi-orthogonal matrix, by the quintic Newton-Schulz iteration."""
+    a, b, c = _NEWTON_SCHULZ
+    x = matrix.bfloat16()
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    x = x / (x.norm() + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.T if tall else x).to(matrix.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum, orthogonalized per matrix, and scaled so that the update's size is like
+    AdamW's at the same rate (0.2 * sqrt(longer side), Liu et al. 2025)."""
+
+    def __init__(
+        self, parameters: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(parameter)
+                buffer = state["momentum_buffer"]
+                buffer.lerp_(parameter.grad, 1 - group["momentum"])
+                update = parameter.grad.lerp(buffer, group["momentum"]).flatten(1)
+                scale = 0.2 * max(update.shape) ** 0.5
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                step = orthogonalize(update).view_as(parameter)
+                parameter.add_(step, alpha=-group["lr"] * scale)
 
 
 def build_optimizers(model: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
@@ -23,19 +66,11 @@ def build_optimizers(model: nn.Module, config: LoopConfig) -> list[torch.optim.O
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        hidden = parameter.dim() == 2 and not any(edge in name for edge in _EDGES)
+        hidden = parameter.dim() >= 2 and not any(edge in name for edge in _EDGES)
         (matrices if hidden and config.optimizer == "muon" else rest).append(parameter)
     optimizers: list[torch.optim.Optimizer] = []
     if matrices:
-        optimizers.append(
-            torch.optim.Muon(
-                matrices,
-                lr=config.matrix_rate,
-                weight_decay=config.weight_decay,
-                momentum=0.95,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
+        optimizers.append(Muon(matrices, config.matrix_rate, config.weight_decay))
     if rest:
         optimizers.append(
             torch.optim.AdamW(

@@ -5,7 +5,7 @@ It renders scenes (or takes pixels) and knows nothing of models.
 | field | shape | dtype |
 | --- | --- | --- |
 | `PictureGroup.pixels` | [n, H, W, 4], straight RGBA | uint8 |
-| `PictureGroup.rows`, `starts` | [n]: the sequence and the first `<|image|>` of each picture | int64 |
+| `PictureGroup.rows`, `starts` | [n]: the sequence, the picture's first `<|image|>` | int64 |
 """
 
 from __future__ import annotations

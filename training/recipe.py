@@ -24,7 +24,7 @@ RECIPES = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """`warmup` and `decay` are steps and the last share of the run: the rate rises, stays, falls."""
+    """The rate rises over `warmup` steps, stays, and falls over the last share `decay`."""
 
     steps: int
     rate: float = 1e-3

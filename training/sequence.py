@@ -5,7 +5,7 @@ It knows the token format and the positions of both experts, and nothing of torc
 | name | shape | dtype | meaning |
 | --- | --- | --- | --- |
 | `Sequence.tokens` | [S] | int64 | token ids |
-| `Sequence.loss_mask` | [S] | bool | whether the token is predicted (the assistant's, less images) |
+| `Sequence.loss_mask` | [S] | bool | whether the token is learned: the assistant's, less images |
 | `Sequence.positions` | [S, 3] | float32 | (t, h, w) of every token |
 | `grid_positions(h, w)` | [h*w, 3] | float32 | (0, h, w) of latent tokens, row-major |
 | `vision_positions(h, w, p0)` | [n, 3] | float32 | (t, h, w) of ViT tokens, row-major |

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,25 @@ class Context:
     window: Cache
     mask: Tensor
     grid: tuple[int, int]
+
+    def repeat(self, times: int) -> Context:
+        """Every sample `times` over, the batch repeated as a whole."""
+        return Context(
+            self.clean.repeat(times, 1, 1),
+            self.positions,
+            [(k.repeat(times, 1, 1, 1), v.repeat(times, 1, 1, 1)) for k, v in self.window],
+            self.mask.repeat(times, 1, 1, 1),
+            self.grid,
+        )
+
+
+def token_weight(drawing: Drawing, scale_down: int) -> Tensor:
+    """The drawing's token weights [B, h * w], averaged to the grid that is trained."""
+    if scale_down == 1:
+        return drawing.weight
+    rows, columns = drawing.target.shape[1] // 16, drawing.target.shape[2] // 16
+    grid = drawing.weight.view(-1, 1, rows, columns)
+    return F.avg_pool2d(grid, scale_down).flatten(1)
 
 
 def shift_keys(k: Tensor, shift: Tensor, table: Tensor) -> Tensor:
@@ -111,7 +131,7 @@ def integrate(
 ) -> Tensor:
     """Euler from times[0] to times[-1] along dx/dt = v: [B, T, C]."""
     x = noise
-    for t, t_next in zip(times[:-1], times[1:], strict=True):
+    for t, t_next in pairwise(times):
         at = torch.full((x.shape[0],), t)
         v = visualizer(x, context.positions, at, context.window, context.mask).float()
         x = x + (t_next - t) * v

@@ -54,7 +54,7 @@ def _size(tokens: list[int], tokenizer: Tokenizer) -> tuple[int, int]:
     """The grid between the last size tags, 16 by 16 where there is none."""
     if SIZE in tokens and END_SIZE in tokens:
         start = len(tokens) - tokens[::-1].index(SIZE)
-        inside = re.fullmatch(r"(\d+)\*(\d+)", tokenizer.decode(tokens[start:]).split("<")[0].strip())
+        inside = re.match(r"(\d+)\*(\d+)", tokenizer.decode(tokens[start:]).strip())
         if inside and int(inside[1]) * int(inside[2]):
             return int(inside[1]), int(inside[2])
     return 16, 16

@@ -6,19 +6,33 @@ operators for the same arithmetic.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from export.errors import ExportError
 from export.graph import GraphBuilder
+from training.models.layers import Attention, GatedFFN, RMSNorm
 
 Array = NDArray[Any]
 
 
-def array_of(tensor: Tensor) -> Array:
-    """A float32 copy in NumPy."""
+M = TypeVar("M", bound=nn.Module)
+
+
+def parts(modules: nn.Module, kind: type[M]) -> Iterator[M]:
+    """The children of `modules`, all of one kind."""
+    for module in modules.children():
+        if not isinstance(module, kind):
+            raise ExportError(f"expected {kind.__name__}, found {type(module).__name__}")
+        yield module
+
+
+def array_of(tensor: Any) -> Array:
+    """A tensor in NumPy, float32."""
     array: Array = tensor.detach().to("cpu").float().numpy()
     return array
 
@@ -28,7 +42,8 @@ def matrix_of(*layers: nn.Linear) -> Array:
     return np.concatenate([array_of(layer.weight).T for layer in layers], axis=1)
 
 
-def linear(graph: GraphBuilder, x: str, layer: nn.Linear, name: str) -> str:
+def linear(graph: GraphBuilder, x: str, layer: Any, name: str) -> str:
+    """A linear layer."""
     bias = None if layer.bias is None else array_of(layer.bias)
     return graph.linear(x, matrix_of(layer), name, bias)
 
@@ -37,13 +52,17 @@ def silu(graph: GraphBuilder, x: str) -> str:
     return graph.op("Mul", x, graph.op("Sigmoid", x))
 
 
-def rms_norm(graph: GraphBuilder, x: str, weight: Array, eps: float, name: str) -> str:
-    """x / rms(x) * weight over the last axis."""
-    scale = graph.tensor(weight, f"{name}.weight")
-    return graph.op("RMSNormalization", x, scale, axis=-1, epsilon=eps)
+def rms_norm(graph: GraphBuilder, x: str, norm: nn.Module, name: str) -> str:
+    """x / rms(x) * weight over the last axis; nothing where the norm is left out."""
+    if isinstance(norm, nn.Identity):
+        return x
+    if not isinstance(norm, RMSNorm):
+        raise ExportError(f"{name}: expected RMSNorm, found {type(norm).__name__}")
+    scale = graph.tensor(array_of(norm.weight), f"{name}.weight")
+    return graph.op("RMSNormalization", x, scale, axis=-1, epsilon=norm.eps)
 
 
-def rope_tables(graph: GraphBuilder, positions: str, table: Tensor) -> tuple[str, str]:
+def rope_tables(graph: GraphBuilder, positions: str, table: Any) -> tuple[str, str]:
     """cos and sin [1, tokens, D/2] at positions [tokens, 3]."""
     angle = graph.op("MatMul", positions, graph.tensor(array_of(table), "rope_table"))
     angle = graph.op("Unsqueeze", angle, graph.ints([0]))
@@ -56,7 +75,7 @@ def rotate(graph: GraphBuilder, x: str, rope: tuple[str, str]) -> str:
 
 
 def qkv(
-    graph: GraphBuilder, x: str, attention: nn.Module, rope: tuple[str, str]
+    graph: GraphBuilder, x: str, attention: Attention, rope: tuple[str, str]
 ) -> tuple[str, str, str]:
     """x [1, S, W] → q [1, H, S, D], k and v [1, KV, S, D]; q and k normed and rotated."""
     heads, kv_heads, dim = attention.heads, attention.kv_heads, attention.head_dim
@@ -64,20 +83,19 @@ def qkv(
     y = graph.reshape(graph.linear(x, weight, "qkv"), [1, -1, heads + 2 * kv_heads, dim])
     y = graph.op("Transpose", y, perm=[0, 2, 1, 3])
     q, k, v = graph.split(y, [heads, kv_heads, kv_heads], axis=1)
-    if not isinstance(attention.q_norm, nn.Identity):
-        q = rms_norm(graph, q, array_of(attention.q_norm.weight), attention.q_norm.eps, "q_norm")
-        k = rms_norm(graph, k, array_of(attention.k_norm.weight), attention.k_norm.eps, "k_norm")
+    q = rms_norm(graph, q, attention.q_norm, "q_norm")
+    k = rms_norm(graph, k, attention.k_norm, "k_norm")
     return rotate(graph, q, rope), rotate(graph, k, rope), v
 
 
-def merge(graph: GraphBuilder, y: str, attention: nn.Module) -> str:
+def merge(graph: GraphBuilder, y: str, attention: Attention) -> str:
     """y [1, H, S, D] → [1, S, W]."""
     y = graph.op("Transpose", y, perm=[0, 2, 1, 3])
     y = graph.reshape(y, [1, -1, attention.heads * attention.head_dim])
     return linear(graph, y, attention.out, "out")
 
 
-def gated_ffn(graph: GraphBuilder, x: str, ffn: nn.Module) -> str:
+def gated_ffn(graph: GraphBuilder, x: str, ffn: GatedFFN) -> str:
     """down(silu(gate(x)) * up(x))."""
     hidden = ffn.gate.out_features
     y = graph.linear(x, matrix_of(ffn.gate, ffn.up), "gate_up")

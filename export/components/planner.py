@@ -10,6 +10,7 @@ from export.components.layers import (
     array_of,
     gated_ffn,
     merge,
+    parts,
     qkv,
     rms_norm,
     rope_tables,
@@ -25,12 +26,12 @@ def build_planner(graph: GraphBuilder, planner: Planner) -> None:
     rope = rope_tables(graph, "positions", planner.rope_table)
     count = graph.op("Shape", "tokens", start=1, end=2)
     length = graph.op("Add", "offset", count)
-    for layer, block in enumerate(planner.blocks):
+    for layer, block in enumerate(parts(planner.blocks, PlannerBlock)):
         with graph.scope(f"blocks.{layer}"):
             x = _block(graph, x, block, rope, layer, length)
     last = graph.op("Slice", x, graph.ints([-1]), graph.ints([2**62]), graph.ints([1]))
     last = graph.reshape(last, [1, -1])
-    last = rms_norm(graph, last, array_of(planner.norm.weight), planner.norm.eps, "norm")
+    last = rms_norm(graph, last, planner.norm, "norm")
     graph.op("MatMul", last, graph.op("Transpose", embedding, perm=[1, 0]), output="logits")
 
 
@@ -50,8 +51,7 @@ def _block(
     layer: int,
     length: str,
 ) -> str:
-    norm = block.attention_norm
-    y = rms_norm(graph, x, array_of(norm.weight), norm.eps, "attention_norm")
+    y = rms_norm(graph, x, block.attention_norm, "attention_norm")
     q, k, v = qkv(graph, y, block.attention, rope)
     present = [
         graph.op(
@@ -62,5 +62,5 @@ def _block(
     ]  # fmt: skip
     y = graph.op("Attention", q, *present, "", "", "", length, is_causal=1)
     x = graph.op("Add", x, merge(graph, y, block.attention))
-    y = rms_norm(graph, x, array_of(block.ffn_norm.weight), block.ffn_norm.eps, "ffn_norm")
+    y = rms_norm(graph, x, block.ffn_norm, "ffn_norm")
     return graph.op("Add", x, gated_ffn(graph, y, block.ffn))

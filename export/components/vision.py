@@ -13,6 +13,7 @@ from export.components.layers import (
     gated_ffn,
     linear,
     merge,
+    parts,
     qkv,
     rms_norm,
 )
@@ -24,10 +25,10 @@ from training.models.vision import Vision, VisionBlock
 def build_vision(graph: GraphBuilder, vision: Vision) -> None:
     x, rows, columns = _patches(graph, vision)
     rope = _rope(graph, vision, rows, columns)
-    for layer, block in enumerate(vision.blocks):
+    for layer, block in enumerate(parts(vision.blocks, VisionBlock)):
         with graph.scope(f"blocks.{layer}"):
             x = _block(graph, x, block, rope)
-    x = rms_norm(graph, x, array_of(vision.norm.weight), vision.norm.eps, "norm")
+    x = rms_norm(graph, x, vision.norm, "norm")
     x = graph.reshape(x, [-1, vision.config.width * vision.config.merge**2])
     x = graph.op("Gelu", linear(graph, x, vision.merge[0], "merge/0"))
     graph.op("Identity", linear(graph, x, vision.merge[2], "merge/2"), output="features")
@@ -78,9 +79,8 @@ def _rope(graph: GraphBuilder, vision: Vision, rows: str, columns: str) -> tuple
 
 
 def _block(graph: GraphBuilder, x: str, block: VisionBlock, rope: tuple[str, str]) -> str:
-    norm = block.attention_norm
-    y = rms_norm(graph, x, array_of(norm.weight), norm.eps, "attention_norm")
+    y = rms_norm(graph, x, block.attention_norm, "attention_norm")
     y = graph.op("Attention", *qkv(graph, y, block.attention, rope))
     x = graph.op("Add", x, merge(graph, y, block.attention))
-    y = rms_norm(graph, x, array_of(block.ffn_norm.weight), block.ffn_norm.eps, "ffn_norm")
+    y = rms_norm(graph, x, block.ffn_norm, "ffn_norm")
     return graph.op("Add", x, gated_ffn(graph, y, block.ffn))

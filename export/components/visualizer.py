@@ -17,7 +17,16 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper
 
-from export.components.layers import array_of, gated_ffn, linear, merge, qkv, rope_tables, silu
+from export.components.layers import (
+    array_of,
+    gated_ffn,
+    linear,
+    merge,
+    parts,
+    qkv,
+    rope_tables,
+    silu,
+)
 from export.errors import ExportError
 from export.graph import OPSET, GraphBuilder
 from training.models import Visualizer
@@ -50,7 +59,7 @@ def build_denoise(graph: GraphBuilder, visualizer: Visualizer) -> None:
     graph.function(dpcw_function())
     vector, modulation = _time(graph, visualizer)
     x, rope = _enter(graph, visualizer, None if visualizer.adaptive else vector)
-    for layer, block in enumerate(visualizer.blocks):
+    for layer, block in enumerate(parts(visualizer.blocks, VisualizerBlock)):
         with graph.scope(f"blocks.{layer}"):
             rows = _rows(graph, block, modulation)
             q, k, v = _queries(graph, x, block, rows, rope)
@@ -70,7 +79,7 @@ def build_commit(graph: GraphBuilder, visualizer: Visualizer) -> None:
     x, rope = _enter(graph, visualizer, None)
     if added is not None:
         x = graph.op("Add", x, graph.tensor(array_of(added), "time"))
-    for layer, block in enumerate(visualizer.blocks):
+    for layer, block in enumerate(parts(visualizer.blocks, VisualizerBlock)):
         with graph.scope(f"blocks.{layer}"):
             table = _table(block) + array_of(modulation[0])
             rows = [graph.tensor(row, f"modulation.{i}") for i, row in enumerate(table)]

@@ -6,13 +6,13 @@ A shift is a rotation of the cached (already rotated) key by the angle of the sh
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import Any
 
 from export.components.layers import rope_tables, rotate
 from export.graph import GraphBuilder
 
 
-def build_window(graph: GraphBuilder, layers: int, rope_table: Tensor) -> None:
+def build_window(graph: GraphBuilder, layers: int, rope_table: Any) -> None:
     with graph.scope("planner"):
         near = rope_tables(graph, "shift", rope_table)
     with graph.scope("reference"):

@@ -24,8 +24,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print everything as the last line")
     arguments = parser.parse_args(argv)
     bundle = read_bundle(arguments.bundle or default_bundle(), verify=arguments.verify)
-    manifest = bundle.manifest
-    memory = plan_memory(manifest.cache, manifest.image, arguments.max_tokens)
+    memory = plan_memory(bundle.manifest, arguments.max_tokens)
     print("\n".join(_lines(bundle, memory, arguments.verify)))
     if arguments.json:
         print(json.dumps(_result(bundle, memory, arguments.verify)))

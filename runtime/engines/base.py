@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import Component
 from runtime.errors import EngineError
+from runtime.manifest import Component
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]

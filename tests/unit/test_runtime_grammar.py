@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.bundle import SpecialTokens
+from runtime.bundle import AnswerLimits, SpecialTokens
 from runtime.errors import GrammarError
-from runtime.grammar import Alphabet, Grammar, Limits, Mode, State, forced
+from runtime.grammar import Alphabet, Grammar, Mode, State, forced
 from runtime.grid import Grid, all_grids
 from runtime.interfaces import ImageGeometry
 
 IMAGE = ImageGeometry(16, 4, 64, (128, 128), 8.0, 48)
 SPECIAL = SpecialTokens(*range(12))
 ALPHABET = Alphabet(SPECIAL, tuple(range(12, 22)), 22, 60, 64)
-LIMITS = Limits(text=12, dense=6, think=5)
-NAMES = dict(enumerate("P U A <t> </t> [ ] ( ) B I E".split()))
+LIMITS = AnswerLimits(text=12, dense=6, think=5)
+NAMES = dict(enumerate(["P", "U", "A", "<t>", "</t>", "[", "]", "(", ")", "B", "I", "E"]))
 ANSWER = re.compile(r"(<t> (x )+</t> )?(x |\[ (x )+\] \( (x ){3,5}\) B (I )+)*E ")
 
 

@@ -22,7 +22,9 @@ class TwinConfig:
 
     def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
-            raise TrainingError(f"{self.heads} query heads do not divide into {self.kv_heads} groups")
+            raise TrainingError(
+                f"{self.heads} query heads do not divide into {self.kv_heads} groups"
+            )
         if 2 * sum(self.rope_sections) != self.head_dim:
             raise TrainingError(
                 f"rope sections {self.rope_sections} sum to {sum(self.rope_sections)} pairs, "
@@ -95,7 +97,9 @@ def _build(kind: type, data: dict[str, Any]) -> Any:
     hints = get_type_hints(kind)
     names = {f.name for f in fields(kind)}
     if unknown := set(data) - names:
-        raise TrainingError(f"unknown keys {sorted(unknown)} for {kind.__name__}; known: {sorted(names)}")
+        raise TrainingError(
+            f"unknown keys {sorted(unknown)} for {kind.__name__}; known: {sorted(names)}"
+        )
     values = {}
     for name, value in data.items():
         if is_dataclass(hints[name]):

@@ -65,7 +65,9 @@ class Planner(nn.Module):
     def embed(self, tokens: Tensor, features: Tensor) -> Tensor:
         """Token embeddings, with vision features where pictures stand: [B, S, W]."""
         is_image = (tokens == IMAGE_TOKEN).unsqueeze(-1)
-        return torch.where(is_image, features.to(self.embedding.weight.dtype), self.embedding(tokens))
+        return torch.where(
+            is_image, features.to(self.embedding.weight.dtype), self.embedding(tokens)
+        )
 
     def logits(self, x: Tensor) -> Tensor:
         """Tied output projection: [B, S, W] → [B, S, V]."""
@@ -93,4 +95,3 @@ def _init(model: nn.Module, layers: int) -> None:
             if name.endswith(("out.weight", "down.weight")):
                 std /= (2 * layers) ** 0.5
             nn.init.normal_(parameter, 0.0, std)
-

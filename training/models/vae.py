@@ -59,7 +59,7 @@ class VAE(nn.Module):
         self.register_buffer("scale", torch.ones(config.latent_channels, 1, 1))
 
     def _init(self) -> None:
-        """Keeps the signal's size through the plain convolutions; residual branches start at 0."""
+        """Plain convolutions keep the signal's size; residual branches start at 0."""
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d) and not name.endswith("second"):
                 nn.init.normal_(module.weight, 0.0, module.weight[0].numel() ** -0.5)
@@ -84,7 +84,9 @@ def straight(pixels: Tensor) -> Tensor:
     # Alpha within two levels of full or none is snapped, so opaque pictures stay opaque.
     alpha = torch.where(alpha > 1 - 4 / 255, torch.ones_like(alpha), alpha)
     alpha = torch.where(alpha < 4 / 255, torch.zeros_like(alpha), alpha)
-    color = torch.where(alpha > 0, pixels[:, :3] / alpha.clamp(min=4 / 255), torch.zeros_like(alpha))
+    color = torch.where(
+        alpha > 0, pixels[:, :3] / alpha.clamp(min=4 / 255), torch.zeros_like(alpha)
+    )
     out = torch.cat([color.clamp(0, 1), alpha], dim=1)
     return (out * 255 + 0.5).floor().to(torch.uint8).permute(0, 2, 3, 1)
 

@@ -129,7 +129,12 @@ class Visualizer(nn.Module):
         return x, vector, modulation
 
     def forward(
-        self, latent: Tensor, positions: Tensor, t: Tensor, window: Cache, mask: Tensor | None = None
+        self,
+        latent: Tensor,
+        positions: Tensor,
+        t: Tensor,
+        window: Cache,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """The velocity [B, T, C]. `mask` is bool [B, 1, 1, N + T], for padded windows."""
         x, vector, modulation = self._enter(latent, positions, t)

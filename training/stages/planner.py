@@ -13,7 +13,6 @@ their places in the sequence but show nothing. Documents of like length share a 
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

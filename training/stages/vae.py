@@ -28,7 +28,7 @@ from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
 from training.storyworld.scene import Scene
 
-BACKDROP_SIZES = ((128, 128), (256, 256), (256, 256), (192, 192), (320, 160), (160, 320), (384, 128))
+SIZES = ((128, 128), (192, 192), (256, 256), (256, 256))
 
 
 @dataclass(frozen=True)
@@ -37,31 +37,37 @@ class VAEOptions:
     crop: int = 128
     noise: float = 0.05
     edge_weight: float = 0.5
-    latent_weight: float = 1e-4
+    latent_weight: float = 1e-3
 
 
 @dataclass(frozen=True)
 class VAEBatches:
-    """Crops of renders: three in four from pictures of the size shipped, a tenth stickers."""
+    """Crops of renders of several sizes, about a tenth of them stickers."""
 
     options: VAEOptions
     seed: int
 
     def __call__(self, step: int) -> Any:
         rng = np.random.default_rng((self.seed, step))
-        crops = [self._crop(rng) for _ in range(self.options.batch)]
-        return torch.from_numpy(np.stack(crops))
+        crops: list[Any] = []
+        while len(crops) < self.options.batch:
+            crops += self._crops(rng)
+        return torch.from_numpy(np.stack(crops[: self.options.batch]))
 
-    def _crop(self, rng: np.random.Generator) -> Any:
+    def _crops(self, rng: np.random.Generator) -> list[Any]:
+        """One to three crops of one render, by its size."""
         edge = self.options.crop
-        size = BACKDROP_SIZES[rng.integers(len(BACKDROP_SIZES))]
+        size = SIZES[rng.integers(len(SIZES))]
         scene = sample_scene(rng, size=size)
         if rng.random() < 0.12:
             scene = _sticker(scene)
         picture = render(scene)
-        y = rng.integers(picture.shape[0] - edge + 1)
-        x = rng.integers(picture.shape[1] - edge + 1)
-        return picture[y : y + edge, x : x + edge]
+        crops = []
+        for _ in range(max(1, size[0] // edge * 3 // 2)):
+            y = rng.integers(picture.shape[0] - edge + 1)
+            x = rng.integers(picture.shape[1] - edge + 1)
+            crops.append(picture[y : y + edge, x : x + edge])
+        return crops
 
 
 def _sticker(scene: Scene) -> Scene:

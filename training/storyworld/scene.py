@@ -117,7 +117,9 @@ class Scene:
             raise ValueError(f"size is {self.size}, expected positive multiples of {GRID}")
         for prop in self.props:
             if prop.kind not in PROPS or not 0 <= prop.gap <= len(self.characters):
-                raise ValueError(f"{prop} does not fit a scene of {len(self.characters)} characters")
+                raise ValueError(
+                    f"{prop} does not fit a scene of {len(self.characters)} characters"
+                )
 
     def with_(self, **changes: Any) -> Scene:
         """This scene with some fields replaced."""

@@ -98,7 +98,7 @@ def _vary(rng: Random | None, options: Sequence[T], share: float = 0.35) -> T:
 
 
 def describe(scene: Scene, rng: Random | None = None) -> str:
-    """The dense prompt of `scene`; `rng` chooses among wordings, without it the form is canonical."""
+    """The dense prompt of `scene`; `rng` varies the wording, without it the form is canonical."""
     if scene.sticker:
         head = f"{scene.style} sticker"
     else:
@@ -156,15 +156,14 @@ _WEATHER = re.compile(rf"\b({_any_of(WEATHERS)})\b")
 
 def parse(dense: str) -> Description:
     """What `dense` says; the inverse of `describe` on everything that `describe` states."""
-    first = _ENTITY.search(dense)
-    colon = dense.find(":")
-    cut = colon if colon >= 0 else first.start() if first else len(dense)
-    head, body = dense[:cut], dense[cut:]
+    head, colon, body = dense.partition(":")
+    if not colon:
+        body = dense
     matches = list(_ENTITY.finditer(body))
     ends = [m.start() for m in matches[1:]] + [len(body)]
     characters = tuple(
         _read_character(m, body[m.start() : end])
-        for m, end in zip(matches, ends, strict=True)
+        for m, end in zip(matches, ends, strict=False)
         if m["kind"]
     )
     swatches = tuple(Swatch(h.upper(), int(n) / 100) for h, n in _SWATCH.findall(dense))

@@ -8,6 +8,7 @@ from training.storyworld.documents.dice import Dice
 from training.storyworld.documents.wording import capital, worn
 from training.storyworld.sampling import sample_character
 from training.storyworld.scene import Character
+from training.storyworld.text import article
 
 PRONOUNS = {"she": ("she", "her", "her"), "he": ("he", "him", "his")}
 NAMES = {
@@ -49,6 +50,7 @@ class Member:
             f"{prefix}His": capital(his),
             f"{prefix}kind": look.kind,
             f"{prefix}look": f"{look.color} {look.kind}",
+            f"a_{prefix}look": article(f"{look.color} {look.kind}"),
             f"{prefix}worn": worn(look.accessory) if look.accessory else "",
             f"{prefix}worn_name": (
                 f"{look.accessory.color} {look.accessory.kind}" if look.accessory else ""

@@ -270,10 +270,11 @@ def edit_swap_prop(dice: Dice, scene: Scene) -> Edit | None:
         return None
     old = dice.pick(scene.props)
     kind = _other(dice, PROPS, *(p.kind for p in scene.props))
-    options = (f"swap the {old.kind} for {article(kind)}", f"turn the {old.kind} into {article(kind)}",
-               f"{article(kind)} instead of the {old.kind}")  # fmt: skip
+    new = article(kind)
+    options = (f"swap the {old.kind} for {new}", f"turn the {old.kind} into {new}",
+               f"{new} instead of the {old.kind}")  # fmt: skip
     props = tuple(Prop(kind, p.gap) if p is old else p for p in scene.props)
-    return Edit(dice.pick(options), f"now there is {article(kind)}", replace(scene, props=props))
+    return Edit(dice.pick(options), f"now there is {new}", replace(scene, props=props))
 
 
 MAKERS: dict[Maker, float] = {
@@ -296,10 +297,10 @@ def sample_edit(dice: Dice, scene: Scene) -> Edit:
     return edit
 
 
-_VERBS = frozenset(
-    "make change let show put move take clear add redraw redo use have turn give dress swap paint "
-    "remove leave include stop".split()
-)
+_VERBS = frozenset({
+    "make", "change", "let", "show", "put", "move", "take", "clear", "add", "redraw", "redo",
+    "use", "have", "turn", "give", "dress", "swap", "paint", "remove", "leave", "include", "stop",
+})  # fmt: skip
 
 
 def _one_edit(dice: Dice, scene: Scene) -> Edit:

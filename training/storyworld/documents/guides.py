@@ -215,9 +215,16 @@ GUIDES = (
 )
 # fmt: on
 QUESTIONS = (
-    "How do I {task}?", "How can I {task}?", "How do you {task}?", "Show me how to {task}.",
-    "Teach me to {task}.", "Explain how to {task}, with pictures.", "how to {task}",
-    "A guide: how to {task}.", "Can you show me how to {task}?", "I want to {task}. How?",
+    "How do I {task}?",
+    "How can I {task}?",
+    "How do you {task}?",
+    "Show me how to {task}.",
+    "Teach me to {task}.",
+    "Explain how to {task}, with pictures.",
+    "how to {task}",
+    "A guide: how to {task}.",
+    "Can you show me how to {task}?",
+    "I want to {task}. How?",
     "Step by step, how do I {task}?",
 )  # fmt: skip
 OPENERS = ("Here is how.\n", "It is easy.\n", "Let me show you.\n", "This is how it goes.\n")
@@ -245,7 +252,8 @@ def _teller(dice: Dice, guide: Guide, held_out: bool) -> Teller:
     member = sample_member(dice, held_out)
     place = dice.pick(guide.places)
     return Teller(
-        dice=dice, hero=member, friend=member, guests=(), things={"thing": "ball", "second": "cake"},
+        dice=dice, hero=member, friend=member, guests=(),
+        things={"thing": "ball", "second": "cake"},
         place=place, time=dice.pick(guide.times), weather=guide.weather, style=dice.pick(STYLES),
         size=(256, 256), route=[p for p in guide.places if p != place],
     )  # fmt: skip

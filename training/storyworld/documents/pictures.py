@@ -21,6 +21,7 @@ from training.storyworld.documents.wording import (
     capital,
     listed,
     plural,
+    tinted,
     usual,
     worn,
 )
@@ -89,7 +90,7 @@ def character_wish(
     if colored or dice.chance(0.25 + 0.75 * detail):
         asked["color"] = character.color
         color = "grey" if character.color == "gray" and dice.chance(0.4) else character.color
-        noun = f"{color} {noun}"
+        noun = tinted(color, noun)
     action = dice.chance(detail)
     if action:
         asked["action"] = character.action
@@ -103,7 +104,7 @@ def character_wish(
         words += f" {character.action}"
     if dice.chance(0.3 * detail):
         asked["facing"] = character.facing
-        words += f", facing {character.facing},"
+        words += f"{' and' if action else ''} facing {character.facing}"
     return words, asked
 
 
@@ -126,7 +127,7 @@ def scene_wish(dice: Dice, scene: Scene, detail: float) -> Wish:
         tail.append(dice.pick(("with", "next to", "and", "beside")) + " "
                     + listed([article(k) for k in kinds_named]))  # fmt: skip
     if scene.sticker:
-        wish.words = " ".join([wish.words, *tail]).rstrip(",")
+        wish.words = " ".join([wish.words, *tail])
         return wish
     if dice.chance(0.2 + 0.8 * detail):
         wish.asked["place"] = scene.place
@@ -140,8 +141,20 @@ def scene_wish(dice: Dice, scene: Scene, detail: float) -> Wish:
         # "on a rainy day" would contradict any other time of day.
         phrases = [o for o in options if "day" not in o or scene.time == "day"]
         tail.append(usual(dice, phrases))
-    wish.words = " ".join([wish.words, *tail]).rstrip(",")
+    wish.words = " ".join([wish.words, *tail])
     return wish
+
+
+UNLIKELY = {
+    "desert": {"rain": "clear", "snow": "cloudy"},
+    "beach": {"snow": "cloudy"},
+    "snowfield": {"rain": "snow"},
+}
+
+
+def likely(scene: Scene) -> Scene:
+    """The scene with weather that suits its place, for prompts that leave the weather free."""
+    return replace(scene, weather=UNLIKELY.get(scene.place, {}).get(scene.weather, scene.weather))
 
 
 def keywords(dice: Dice, scene: Scene) -> Wish:
@@ -208,12 +221,16 @@ def text_to_image(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
         scene = scene.with_(size=(256, 256))
         wish = keywords(dice, scene)
         wish.asked["pictures"] = 1
+        if "weather" not in wish.asked:
+            scene = likely(scene)
         answer = (*reply(dice, wish, scene), draw(scene, dice))
         return Turn("user", (Text(wish.words),), asked=wish.asked), Turn("assistant", answer)
     elif dice.chance(0.05):
         return dense_request(dice, scene)
     else:
         wish = scene_wish(dice, scene, detail)
+    if "weather" not in wish.asked:
+        scene = likely(scene)
     return picture_turns(dice, scene, wish, size_word)
 
 
@@ -253,7 +270,7 @@ def sticker(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
     wish = scene_wish(dice, scene, dice.pick((0.0, 0.3, 0.6, 1.0)))
     wish.asked |= {"sticker": True, "pictures": 1}
     form = dice.pick(STICKER_REQUESTS)
-    opener = [Text(dice.pick(OPENERS + ("Here is your sticker.\n",)))] if dice.chance(0.4) else []
+    opener = [Text(dice.pick((*OPENERS, "Here is your sticker.\n")))] if dice.chance(0.4) else []
     prompt = capital(form.replace("{}", wish.words))
     return (
         Turn("user", (Text(prompt),), asked=wish.asked),
@@ -287,6 +304,8 @@ def palette(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
     scene = sample_scene(dice.generator, characters=1 if dice.chance(0.7) else 2, held_out=held_out)
     scene = replace(scene, palette=swatches)
     wish = scene_wish(dice, scene, dice.pick((0.0, 0.3, 0.6)))
+    if "weather" not in wish.asked:
+        scene = likely(scene)
     wish.asked |= {"palette": [[s.hex, s.share] for s in swatches], "pictures": 1}
     colors = ", ".join(f"{s.hex} {round(100 * s.share)}%" for s in swatches)
     form = dice.pick(PALETTE_REQUESTS)

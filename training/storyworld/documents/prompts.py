@@ -21,6 +21,7 @@ from training.storyworld.documents.wording import (
     capital,
     listed,
     plural,
+    tinted,
     usual,
     worn,
 )
@@ -47,12 +48,12 @@ KIND_FORMS = (
     "Do you know a story about {kinds}? Just one will do.",
 )
 OPEN_FORMS = (
-    "Tell me a story.", "A story, please.", "Write an illustrated story.", "Surprise me with a story.",
-    "Tell me a bedtime story.", "I'd like a picture story.",
+    "Tell me a story.", "A story, please.", "Write an illustrated story.",
+    "Surprise me with a story.", "Tell me a bedtime story.", "I'd like a picture story.",
 )  # fmt: skip
 COUNT_FORMS = (
-    "In {n} pictures.", "With {n} pictures.", "Use {n} illustrations.", "It should have {n} pictures.",
-    "{n} pictures, please.", "Draw {n} pictures for it.",
+    "In {n} pictures.", "With {n} pictures.", "Use {n} illustrations.",
+    "It should have {n} pictures.", "{n} pictures, please.", "Draw {n} pictures for it.",
 )  # fmt: skip
 COUNT_TAILS = ("in {n} pictures", "with {n} illustrations", "with {n} pictures")
 
@@ -97,8 +98,8 @@ def _listed(dice: Dice, story: Story, asked: dict[str, Any]) -> str:
     if any(s.weather in ("rain", "snow") for s in scenes):
         items.append(next(s.weather for s in scenes if s.weather in ("rain", "snow")))
         asked["weather"] = items[-1]
-    return dice.pick(("A story with {}.", "Tell a story with {}.", "Write a story with {} in it.")).format(
-        listed(items))  # fmt: skip
+    form = dice.pick(("A story with {}.", "Tell a story with {}.", "Write a story with {} in it."))
+    return form.format(listed(items))
 
 
 def _number(dice: Dice, story: Story, asked: dict[str, Any]) -> str:
@@ -116,7 +117,7 @@ def _hero(dice: Dice, story: Story, asked: dict[str, Any]) -> str:
     noun = dice.pick(KIND_WORDS[look.kind]) if dice.chance(0.08) else look.kind
     if dice.chance(0.2 + 0.7 * detail):
         slots["color"] = look.color
-        noun = f"{look.color} {noun}"
+        noun = tinted(look.color, noun)
     words = article(noun)
     if story.named:
         asked["names"] = [hero.name]

@@ -56,7 +56,7 @@ def _teller(
     looks = [hero.character, friend.character]
     for _ in range(2):
         looks.append(sample_other(dice, held_out, looks))
-    places = dice.some(PLACES, 8)
+    places = dice.some([p for p in PLACES if p not in plot.avoid], 8)
     if plot.places:
         start = dice.pick(plot.places)
         places = [start, *(p for p in places if p != start)]
@@ -66,7 +66,8 @@ def _teller(
         dice=dice, hero=hero, friend=friend, guests=tuple(looks[2:]),
         things={"thing": thing, "second": second},
         place=places[0], time=dice.pick(plot.times), weather=dice.pick(plot.weathers),
-        style=dice.pick(STYLES), size=size, route=places[1:], hero_left=dice.chance(0.7), drift=plot.drift,
+        style=dice.pick(STYLES), size=size, route=places[1:], hero_left=dice.chance(0.7),
+        drift=plot.drift,
     )  # fmt: skip
 
 

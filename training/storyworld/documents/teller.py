@@ -25,17 +25,16 @@ from training.storyworld.sampling import place_characters
 from training.storyworld.scene import PLACES, TIMES, Character, Prop, Scene
 from training.storyworld.text import article
 
-
 INTRO_WORN = (
-    "[Once upon a time there was a {look} named {name}, who always wore {worn}.|There once was a "
-    "{look} called {name}. {He} wore {worn} every single day.|{name} was a {look} "
-    "with {worn}.|This is the story of {name}, a {look} who never went out without {his} "
-    "{worn_name}.|{name} the {look} loved {his} {worn_name}.]"
+    "[Once upon a time there was {a_look} named {name}, who always wore {worn}.|There once was "
+    "{a_look} called {name}. {He} wore {worn} every single day.|{name} was {a_look} with {worn}.|"
+    "This is the story of {name}, {a_look} who never went out without {his} {worn_name}.|"
+    "{name} the {look} loved {his} {worn_name}.]"
 )
 INTRO_PLAIN = (
-    "[Once upon a time there was a {look} named {name}.|There once was a {look} called {name}.|"
-    "{name} was a {look}.|This is the story of {name}, a little {look}.|Do you know {name}? {He} is a "
-    "{look}.]"
+    "[Once upon a time there was {a_look} named {name}.|There once was {a_look} called {name}.|"
+    "{name} was {a_look}.|This is the story of {name}, a little {look}.|"
+    "Do you know {name}? {He} is {a_look}.]"
 )
 
 
@@ -144,8 +143,6 @@ class Teller:
             "second": self.things["second"],
             "a_second": article(self.things["second"]),
             "one_time_lower": ONE_TIME[self.time].lower(),
-            "a_look": article(hero["look"]),
-            "a_f_look": article(self.friend.fields()["look"]),
             "intro": self._intro(hero),
         }
 

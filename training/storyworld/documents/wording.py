@@ -85,6 +85,12 @@ def usual(dice: Dice, options: Sequence[str], share: float = 0.3) -> str:
     return dice.pick(options) if dice.chance(share) else options[0]
 
 
+def tinted(color: str, noun: str) -> str:
+    """The noun with its colour, after an adjective of size: "little red fox"."""
+    first, _, rest = noun.partition(" ")
+    return f"{first} {color} {rest}" if first in ("little", "baby") else f"{color} {noun}"
+
+
 def worn(accessory: Accessory) -> str:
     return article(f"{accessory.color} {accessory.kind}")
 

@@ -20,7 +20,7 @@ from training.storyworld.characters.kinds import KINDS
 from training.storyworld.characters.markings import draw_markings
 from training.storyworld.characters.pose import POSES, pelvis_height
 from training.storyworld.characters.shapes import pear
-from training.storyworld.reader.figures import Fit
+from training.storyworld.reader.fit import Fit
 from training.storyworld.reader.templates import HEIGHT, ORIGIN_X, ORIGIN_Y, Floats, Shape
 from training.storyworld.scene import Markings
 
@@ -102,7 +102,7 @@ def measured_coat(fit: Fit) -> Floats:
     where = (fit.maps.coat > 0.97) & (fit.maps.torso < 0.03) & (fit.seen > 0.5)
     if where.sum() < 8:
         return fit.coat_value
-    color: Floats = np.median(fit.image[where], axis=0).astype(np.float32)
+    color: Floats = np.sort(fit.image[where], axis=0)[int(where.sum()) // 2]
     return color if np.abs(color - fit.coat_value).max() < 48 else fit.coat_value
 
 

@@ -12,7 +12,8 @@ there. It knows nothing of other figures except where they hide this one (`seen`
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +29,11 @@ from training.storyworld.reader.templates import (
     ROWS,
     SHAPES,
     Floats,
-    Maps,
     Shape,
     bank,
-    maps,
     pool,
 )
-from training.storyworld.scene import ACCESSORIES, Placed
+from training.storyworld.scene import Placed
 
 M = 12
 CAP = 60.0
@@ -48,6 +47,14 @@ class Window:
     seen: Floats
     style: str
     sticker: bool
+
+    @cached_property
+    def flat(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Image, background, visibility and the cost of "nothing stands here", per pixel."""
+        image, behind = self.image.reshape(-1, 3), self.behind.reshape(-1, 3)
+        seen = self.seen.reshape(-1)
+        empty = np.minimum(np.abs(image - behind), CAP).mean(-1) * seen
+        return image, behind, seen, empty
 
     def at(self, dx: int, dy: int) -> tuple[Floats, Floats, Floats]:
         """Image, background and visibility as a template displaced by (dx, dy) sees them."""
@@ -183,119 +190,3 @@ def middle(window: Window, guesses: list[Guess], count: int = 10) -> list[Guess]
         found += _search(window, MIDDLE, chosen, steps)
     found.sort(key=lambda g: -g.gain)
     return _distinct(found, count)
-
-
-def shape_maps(window: Window, shape: Shape, coat: str) -> Maps:
-    return maps(shape, window.style, window.sticker, coat == "white")
-
-
-def smooth(plane: Floats, reach: int = 2) -> Floats:
-    """Two box blurs along both axes."""
-    for axis in (0, 1):
-        for _ in range(2):
-            parts = [np.roll(plane, k, axis) for k in range(-reach, reach + 1)]
-            plane = np.mean(parts, axis=0, dtype=np.float32)
-    return plane
-
-
-class Fit:
-    """One shape, coat and place in full resolution: its model of the window, colours fitted."""
-
-    def __init__(self, window: Window, shape: Shape, coat: str, dx: int, dy: int) -> None:
-        self.window, self.shape, self.coat, self.dx, self.dy = window, shape, coat, dx, dy
-        self.image, self.behind, self.seen = window.at(dx, dy)
-        self.maps = m = shape_maps(window, shape, coat)
-        self.coat_value = COLOR_VALUES[COLOR_NAMES.index(coat)]
-        self.base = m.fixed + m.coat[..., None] * self.coat_value + (1 - m.alpha)[..., None] * self.behind
-        self.mark = self._color(m.mark, self.image - self.base)
-        self.model = self.base + m.mark[..., None] * (128.0 if self.mark is None else self.mark)
-        self._worn = ""
-        self.cap = CAP * (1 - 0.7 * np.minimum(m.torso + (0 if self.mark is not None else m.mark), 1))
-
-    def _color(self, weight: Floats, rest: Floats) -> Floats | None:
-        """The colour that explains `rest` where `weight` is high; None where that is nowhere."""
-        where = (weight > 0.6) & (self.seen > 0.5)
-        if where.sum() < 4:
-            return None
-        values = rest[where] / weight[where][:, None]
-        return np.clip(np.median(values, axis=0), 0, 255).astype(np.float32)
-
-    def gain_with(self, worn: Floats | None) -> float:
-        model = self.model
-        if worn is not None:
-            model = model + self.maps.worn[..., None] * worn
-        cost = np.minimum(np.abs(model - self.image), self.cap[..., None]).mean(-1)
-        without = np.minimum(np.abs(self.behind - self.image), CAP).mean(-1)
-        return float(((without - cost) * self.seen).sum())
-
-    @property
-    def worn_value(self) -> Floats | None:
-        return COLOR_VALUES[COLOR_NAMES.index(self._worn)] if self._worn else None
-
-    def wear(self, color: str) -> None:
-        """Settles the accessory's colour, "" where the shape wears nothing."""
-        self._worn = color if self.shape.worn else ""
-
-    def premultiplied(self) -> Floats:
-        """The figure alone, without its markings."""
-        out = self.model - (1 - self.maps.alpha)[..., None] * self.behind
-        worn = self.worn_value
-        return out if worn is None else out + self.maps.worn[..., None] * worn
-
-    def costs(self) -> tuple[float, float, float, float]:
-        """Over the figure's own pixels: the cost of this model, of nothing standing there, of a
-        blurred model, and the number of pixels. Where markings may show, nothing is counted."""
-        weight = self.seen * (self.maps.alpha > 0.5) * (self.maps.torso < 0.1)
-        color = self.premultiplied()
-        blurred = smooth(color) + (1 - smooth(self.maps.alpha))[..., None] * self.behind
-        sharp = color + (1 - self.maps.alpha)[..., None] * self.behind
-
-        def cost(model: Floats) -> float:
-            return float((np.minimum(np.abs(model - self.image), CAP).mean(-1) * weight).sum())
-
-        return cost(sharp), cost(self.behind), cost(blurred), float(weight.sum())
-
-    def guess(self) -> Guess:
-        """The best guess for this shape, choosing the accessory's colour."""
-        made = Guess(self.shape, self.coat, self.dx, self.dy, 0.0)
-        if not self.shape.worn:
-            return replace(made, gain=self.gain_with(None))
-        color = self._color(self.maps.worn, self.image - self.model)
-        if color is None:
-            return replace(made, gain=-1e9)
-        order = np.argsort(((COLOR_VALUES - color) ** 2).sum(-1))[:2]
-        scored = [(self.gain_with(COLOR_VALUES[i]), COLOR_NAMES[int(i)]) for i in order]
-        gain, name = max(scored)
-        return replace(made, gain=gain, worn_color=name)
-
-
-def fine(window: Window, guesses: list[Guess], keep: int = 3) -> list[Guess]:
-    """Full resolution: place first, then accessories for the best, then place again."""
-    tried = [Fit(window, g.shape, g.coat, g.dx, g.dy).guess() for g in guesses]
-    tried.sort(key=lambda g: -g.gain)
-    placed = sorted((_settle(window, g) for g in tried[:keep]), key=lambda g: -g.gain)
-    found: list[Guess] = []
-    for guess in placed:
-        found.append(guess)
-        for worn in ACCESSORIES:
-            shape = replace(guess.shape, worn=worn)
-            found.append(Fit(window, shape, guess.coat, guess.dx, guess.dy).guess())
-    found.sort(key=lambda g: -g.gain)
-    head = [_settle(window, guess) for guess in found[:2]]
-    return sorted([*head, *tried[keep:], *found[2:]], key=lambda g: -g.gain)
-
-
-def _settle(window: Window, guess: Guess) -> Guess:
-    """Climbs to the best displacement."""
-    best = Fit(window, guess.shape, guess.coat, guess.dx, guess.dy).guess()
-    for _ in range(3):
-        start = best
-        for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-            x, y = start.dx + dx, start.dy + dy
-            if max(abs(x), abs(y)) > M:
-                continue
-            tried = Fit(window, guess.shape, guess.coat, x, y).guess()
-            best = max(best, tried, key=lambda g: g.gain)
-        if best is start:
-            break
-    return best

@@ -14,17 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.storyworld.reader.coats import Pattern, measured_coat, read_pattern
-from training.storyworld.reader.figures import (
-    COARSE,
-    M,
-    Fit,
-    Guess,
-    Window,
-    coarse,
-    cut,
-    fine,
-    middle,
-)
+from training.storyworld.reader.figures import COARSE, Guess, M, Window, coarse, cut, middle
+from training.storyworld.reader.fit import Fit, fine, score
 from training.storyworld.reader.ground import STAND_IN
 from training.storyworld.reader.templates import (
     COLUMNS,
@@ -208,7 +199,7 @@ def judge(found: Found) -> None:
     found.explained = 1 - cost / max(plain, 1e-6)
     found.sharpness = blurred / max(cost, 1e-6) - 1
     scale = max(plain, 1e-6)
-    same = fit.gain_with(fit.worn_value)
+    same = best.gain
     rivals: dict[str, float] = {}
     for guess in found.guesses:
         values = (guess.shape.kind, guess.coat, guess.shape.action, guess.shape.facing)
@@ -216,8 +207,8 @@ def judge(found: Found) -> None:
         if values == own:
             continue
         shape = replace(guess.shape, worn=best.shape.worn)
-        rival = fit_of(found, replace(guess, shape=shape, worn_color=best.worn_color))
-        gain = max(rival.gain_with(rival.worn_value), guess.gain)
+        dressed = score(found.window, shape, guess.coat, guess.dx, guess.dy)
+        gain = max(dressed.gain, guess.gain)
         for slot, value, mine in zip(SLOTS, values, own, strict=True):
             if value != mine:
                 rivals[slot] = max(rivals.get(slot, -np.inf), gain)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from training.storyworld.canvas import Pen, surface
 from training.storyworld.props import draw_prop
-from training.storyworld.reader.figures import smooth
+from training.storyworld.reader.fit import smooth
 from training.storyworld.reader.templates import Floats, pool
 from training.storyworld.scene import PROPS, Character, Layout, Placed, Prop, Scene, layout
 

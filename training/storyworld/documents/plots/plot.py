@@ -7,9 +7,10 @@ not name: no other prop, place, time, weather or colour. Fields of templates:
 | --- | --- |
 | `{name} {he} {him} {his} {kind} {look}` | the hero; `{f_name}` and so on, the friend |
 | `{a_look} {a_f_look}` | "a red fox" |
-| `{thing} {a_thing} {second} {a_second}` | the props of the story; `{thing_line}` praises the first |
+| `{thing} {a_thing} {second} {a_second}` | the props; `{thing_line}` praises the first |
 | `{at_place} {to_place} {the_place}` | "in the forest", "into the forest", "the forest" |
-| `{line} {air}` | true sentences on place and weather, may be empty; `{must_line} {must_air}` never |
+| `{line} {air}` | true sentences on place and weather, or nothing |
+| `{must_line} {must_air}` | the same, never nothing |
 | `{then}` | "Then", "Soon", or the new time of day; a template adds no comma |
 | `{one_time}` | "One morning"; `{intro}` introduces the hero and ends with a space |
 """
@@ -31,8 +32,8 @@ class Plot:
 
     One of `opening`, some of `middle` in order, one of `ending`, so that every beat has what it
     needs; then one of the `close` lines. `hints` complete "a fox who ..." and hold for every
-    telling. `friend` says that the friend is in every telling; `things` limits the main prop; `drift` lets time
-    pass by itself.
+    telling. `friend` says that the friend is in every telling; `things` limits the main prop,
+    `places` the start; the story never goes to `avoid`; `drift` lets time pass by itself.
     """
 
     name: str
@@ -47,4 +48,5 @@ class Plot:
     places: tuple[str, ...] = ()
     times: tuple[str, ...] = EARLY
     weathers: tuple[str, ...] = FAIR
+    avoid: tuple[str, ...] = ()
     drift: bool = True

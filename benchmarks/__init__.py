@@ -1,0 +1,1 @@
+"""Measurements: quality by exact scores (`weft eval`), latency and memory (`weft bench`)."""

@@ -1,0 +1,59 @@
+"""Runs suites on a loaded bundle and puts their results together."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.environment import bundle_facts, environment
+from benchmarks.quality.evaluation import Evaluation, Settings
+from benchmarks.quality.examples import HELD_OUT_SEED
+from benchmarks.quality.readings import Readings, cache_folder
+from benchmarks.quality.report import Row, table
+from benchmarks.quality.sheet import write_sheet
+from benchmarks.quality.suites import SUITES
+from runtime import OutputError, Runtime
+
+
+def run_suites(
+    arguments: argparse.Namespace, loaded: Runtime, say: Callable[[str], None]
+) -> tuple[str, dict[str, Any]]:
+    """The table, and everything as data; sheets go to `arguments.out`."""
+    settings = Settings(
+        arguments.samples, arguments.seed, arguments.steps, not arguments.no_ceiling
+    )
+    folder = None if arguments.no_cache else cache_folder()
+    readings = Readings(arguments.jobs or os.cpu_count() or 1, folder, say)
+    evaluation = Evaluation(loaded, settings, readings, say)
+    started = time.perf_counter()
+    rows: list[Row] = []
+    samples: dict[str, Any] = {}
+    for name in arguments.suite:
+        result = SUITES[name](evaluation)
+        rows += result.rows
+        samples[name] = result.samples
+        if arguments.out is not None and result.panels:
+            try:
+                write_sheet(arguments.out / f"{name}.png", result.panels, result.columns)
+            except OSError as error:
+                raise OutputError(f"{arguments.out}: cannot write the sheet: {error}") from error
+    say("")
+    data = {
+        "command": "eval",
+        "settings": {
+            "suites": list(arguments.suite),
+            "samples": settings.samples,
+            "seed": settings.seed,
+            "steps": settings.steps or loaded.bundle.manifest.schedule.default_steps,
+            "held_out_seed": HELD_OUT_SEED,
+        },
+        "seconds": time.perf_counter() - started,
+        "bundle": bundle_facts(loaded),
+        "environment": environment(),
+        "rows": [row.to_dict() for row in rows],
+        "samples": samples,
+    }
+    return table(rows), data

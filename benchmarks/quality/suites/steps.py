@@ -1,0 +1,51 @@
+"""Accuracy and time by the number of denoising steps, on the first text-to-image prompts.
+
+Text and dense prompts are the same for every number of steps: the same seed decides them.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+
+from benchmarks.quality.evaluation import Evaluation, Result, first_picture
+from benchmarks.quality.facts import judge, total, wanted_from_dense
+from benchmarks.quality.report import Row, share_row
+from benchmarks.quality.sheet import Panel
+from benchmarks.quality.suites.text_to_image import Sample, generate_samples
+
+CANDIDATES = (1, 2, 4, 8)
+SHARE = 0.25
+
+
+def step_counts(evaluation: Evaluation) -> list[int]:
+    """Few, the default and many, as far as the bundle has schedules for them."""
+    schedule = evaluation.runtime.bundle.manifest.schedule
+    wanted = {*CANDIDATES, schedule.default_steps}
+    return sorted(n for n in wanted if str(n) in schedule.steps)
+
+
+def steps(evaluation: Evaluation) -> Result:
+    count = max(1, round(evaluation.settings.samples * SHARE))
+    result = Result(columns=count if count <= 8 else 8)
+    for number in step_counts(evaluation):
+        samples = generate_samples(evaluation.with_steps(number), count)
+        result.rows += _rows(number, samples)
+        result.panels += [
+            Panel(first_picture(s.document), f"{number} steps: {s.example.words}")
+            for s in samples[: result.columns]
+        ]
+    return result
+
+
+def _rows(number: int, samples: list[Sample]) -> list[Row]:
+    asked = total([judge(s.asked, s.seen) for s in samples])
+    dense = total([judge(wanted_from_dense(s.dense), s.seen) for s in samples if s.dense])
+    seconds = [picture.total_s for s in samples for picture in s.document.stats.images]
+    name = f"{number} step{'s' if number > 1 else ''}"
+    time = Row("steps", f"{name}: time of a picture, median", median(seconds) if seconds else None,
+               len(seconds), unit="s")  # fmt: skip
+    return [
+        share_row("steps", f"{name}: slots right, by the prompt", asked),
+        share_row("steps", f"{name}: slots right, by the dense prompt", dense),
+        time,
+    ]

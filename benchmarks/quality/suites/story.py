@@ -1,0 +1,231 @@
+"""Stories: the same characters from picture to picture, and words that agree with the pictures.
+
+A character is followed by its kind through the dense prompts; in each picture the figure that fits
+its description best is taken to be it. Identity is judged against the character's first picture,
+not against a text, so what is drawn wrongly but stays the same counts as the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.quality.evaluation import Evaluation, Result
+from benchmarks.quality.examples import Example, story_examples
+from benchmarks.quality.facts import (
+    SLOTS,
+    Tally,
+    identity,
+    judge,
+    pair,
+    read_dense,
+    total,
+    wanted_from_dense,
+)
+from benchmarks.quality.narration import contradictions
+from benchmarks.quality.report import Row, share_row, slot_rows
+from benchmarks.quality.sheet import Panel
+from runtime import Document, Image, Text
+from training.storyworld.documents import Picture
+from training.storyworld.documents import Text as Words
+from training.storyworld.reader import ReadCharacter, Reading
+
+SHARE = 0.15
+PICTURES = 4
+MOST = 8
+
+
+@dataclass(frozen=True)
+class Page:
+    """The text before a picture, its dense prompt, and what was read from it."""
+
+    text: str
+    dense: str
+    seen: Reading | None
+
+    @property
+    def described(self) -> Reading:
+        return read_dense(self.dense)
+
+
+Pages = Sequence[Page]
+
+
+def story(evaluation: Evaluation) -> Result:
+    examples = story_examples(max(1, round(evaluation.settings.samples * SHARE)), PICTURES)
+    documents = []
+    for number, example in enumerate(examples):
+        evaluation.say(f"story {number + 1}/{len(examples)}")
+        documents.append(evaluation.generate(example.prompt, number, max_images=MOST))
+    seen = evaluation.read([image.pixels for d in documents for image in d.images])
+    true = evaluation.read_scenes([scene for e in examples for scene in e.drawn])
+    drawn = _split(seen, [len(d.images) for d in documents])
+    right = _split(true, [len(e.drawn) for e in examples])
+    told = [pages_of(d, s) for d, s in zip(documents, drawn, strict=True)]
+    best = [pages_of_truth(e, s) for e, s in zip(examples, right, strict=True)]
+    rows = [*_count_rows(examples, documents), *_identity_rows(told, best)]
+    rows += [*_text_rows(told, best), *_picture_rows(told, best)]
+    panels = [
+        Panel(image.pixels, page.text.strip(), "")
+        for d, pages in zip(documents, told, strict=True)
+        for image, page in list(zip(d.images, pages, strict=True))[:PICTURES]
+    ]
+    samples = [_to_dict(*parts) for parts in zip(examples, documents, told, strict=True)]
+    return Result(rows, panels, PICTURES, samples)
+
+
+def _split(items: Sequence[Reading | None], counts: Sequence[int]) -> list[list[Reading | None]]:
+    rest = iter(items)
+    return [[next(rest) for _ in range(count)] for count in counts]
+
+
+def pages_of(document: Document, seen: Sequence[Reading | None]) -> list[Page]:
+    """A generated document, page by page."""
+    pages: list[Page] = []
+    text = ""
+    for segment in document.segments:
+        if isinstance(segment, Text):
+            text += segment.text
+        elif isinstance(segment, Image):
+            pages.append(Page(text, segment.prompt, seen[len(pages)]))
+            text = ""
+    return pages
+
+
+def pages_of_truth(example: Example, seen: Sequence[Reading | None]) -> list[Page]:
+    """The right answer to an example, page by page."""
+    pages: list[Page] = []
+    text = ""
+    for part in example.document.turns[1].parts:
+        if isinstance(part, Words):
+            text += part.text
+        elif isinstance(part, Picture):
+            pages.append(Page(text, part.dense, seen[len(pages)]))
+            text = ""
+    return pages
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """A character in one picture: as described, and as seen if it was; `read` says whether the
+    picture was read at all."""
+
+    described: ReadCharacter
+    seen: ReadCharacter | None
+    read: bool
+
+
+def _followed(pages: Pages) -> list[list[Appearance]]:
+    """The appearances of each character, by its kind."""
+    found: dict[str, list[Appearance]] = {}
+    for page in pages:
+        seen = page.seen.characters if page.seen is not None else ()
+        for described, figure in pair(page.described.characters, seen):
+            if described.kind is not None:
+                here = Appearance(described, figure, page.seen is not None)
+                found.setdefault(described.kind, []).append(here)
+    return list(found.values())
+
+
+def recurring(pages: Pages) -> Tally:
+    """Identity of later pictures of a character with its first."""
+    return total(
+        [
+            identity(first.seen, later.seen)
+            for first, *others in _followed(pages)
+            for later in others
+            if first.read and later.read
+        ]
+    )
+
+
+def restated(pages: Pages) -> Tally:
+    """Lasting attributes that later dense prompts say again as the first one did."""
+    tally = Tally()
+    for first, *others in _followed(pages):
+        for later in others:
+            tally.add("color", later.described.color == first.described.color)
+            tally.add("accessory", later.described.accessory == first.described.accessory)
+    return tally
+
+
+def _identity_rows(told: Sequence[Pages], best: Sequence[Pages]) -> list[Row]:
+    found, ceiling = total([recurring(p) for p in told]), total([recurring(p) for p in best])
+    names = {
+        "named": "identity: named attributes",
+        "markings": "identity: markings (all four)",
+        "form": "identity: markings' form",
+        "hue": "identity: markings' colour",
+        "scale": "identity: markings' scale",
+        "angle": "identity: markings' angle",
+    }
+    return [share_row("story", name, found, ceiling, slot) for slot, name in names.items()]
+
+
+def _text_rows(told: Sequence[Pages], best: Sequence[Pages]) -> list[Row]:
+    """Shares of checks that agree; the rest are contradictions."""
+    checks = {}
+    for which, stories in (("told", told), ("best", best)):
+        pages = [page for story_pages in stories for page in story_pages]
+        checks[which] = (
+            total([contradictions(p.text, p.described) for p in pages]),
+            total([contradictions(p.text, p.seen) for p in pages if p.seen is not None]),
+            total([restated(story_pages) for story_pages in stories]),
+        )
+    names = (
+        "narration's words agree with the dense prompt",
+        "narration's words agree with the picture",
+        "lasting attributes restated",
+    )
+    rows = zip(names, checks["told"], checks["best"], strict=True)
+    return [share_row("story", name, found, ceiling) for name, found, ceiling in rows]
+
+
+def _picture_rows(told: Sequence[Pages], best: Sequence[Pages]) -> list[Row]:
+    """The pictures against their dense prompts."""
+    found, ceiling = (
+        total(
+            [
+                judge(wanted_from_dense(p.dense), p.seen)
+                for pages in stories
+                for p in pages
+                if p.seen
+            ]
+        )
+        for stories in (told, best)
+    )
+    return [
+        share_row("story", "slots right, by the dense prompt", found, ceiling),
+        *slot_rows("story", found, ceiling, SLOTS),
+    ]
+
+
+def _count_rows(examples: Sequence[Example], documents: Sequence[Document]) -> list[Row]:
+    pairs = list(zip(examples, documents, strict=True))
+    exact = [len(d.images) == e.asked["pictures"] for e, d in pairs]
+    named = Tally()
+    for example, document in pairs:
+        for name in example.asked.get("names", ()):
+            named.add("name", name in document.text)
+    ended = [d.finish_reason == "stop" for d in documents]
+    seconds = [d.stats.total_s for d in documents if len(d.images) == PICTURES]
+    return [
+        Row("story", "pictures asked = drawn", sum(exact) / len(exact), len(exact)),
+        Row("story", "answer ends by itself", sum(ended) / len(ended), len(ended)),
+        share_row("story", "names asked for are used", named),
+        Row("story", f"time of {PICTURES} pictures, median", median(seconds) if seconds else None,
+            len(seconds), unit="s"),
+    ]  # fmt: skip
+
+
+def _to_dict(example: Example, document: Document, pages: Pages) -> dict[str, object]:
+    found = recurring(pages)
+    return {
+        "id": example.document.id,
+        "prompt": example.words,
+        "seconds": document.stats.total_s,
+        "pages": [{"text": p.text, "dense": p.dense} for p in pages],
+        "right": dict(found.right),
+        "judged": dict(found.judged),
+    }

@@ -1,0 +1,43 @@
+"""Checkpoint to bundle: ONNX graphs, their weights in the precisions asked for, verified.
+
+    weft export CHECKPOINT -o BUNDLE [--precision fp32,w8] [--no-verify] [--json]
+
+The graphs, batch 1 everywhere. L layers, KV key/value heads, D head dimension, C cache slots,
+W width, V vocabulary, Z latent channels; S, T, N, M, P, n, H, W, h, w are free at run time, and
+N, M and P may be 0. Names and types are those of `runtime.interfaces`, where they are written down.
+
+| graph | input | type | shape | output | type | shape |
+| --- | --- | --- | --- | --- | --- | --- |
+| `planner` | tokens | int64 | [1, S] | logits (last token) | float32 | [1, V] |
+| | features | float32 | [1, S, W] | present.{k,v}.{l}, in the | float32 | [1, KV, C, D] |
+| | positions | float32 | [S, 3] | buffers of past | | |
+| | offset | int64 | [1] | | | |
+| | past.{k,v}.{l} | float32 | [1, KV, C, D] | | | |
+| `vision` | image, straight RGBA | uint8 | [H, W, 4] | features | float32 | [n, W] |
+| `window` | planner.{k,v}.{l} | float32 | [1, KV, C, D] | window.{k,v}.{l}; P = N + M, | float32 | |
+| | index | int64 | [N] | planner rows first | | [1, KV, P, D] |
+| | shift | float32 | [N, 3] | | | |
+| | reference.{k,v}.{l} | float32 | [1, KV, M, D] | | | |
+| | reference_shift | float32 | [M, 3] | | | |
+| `denoise` | latent | float32 | [1, T, Z] | next | float32 | [1, T, Z] |
+| | positions | float32 | [T, 3] | | | |
+| | t, t_next | float32 | [1] | | | |
+| | window.{k,v}.{l} | float32 | [1, KV, P, D] | | | |
+| `commit` | latent | float32 | [1, T, Z] | reference.{k,v}.{l} | float32 | [1, KV, T, D] |
+| | positions | float32 | [T, 3] | | | |
+| `vae_decode` | latent | float32 | [1, Z, h, w] | image, straight RGBA | uint8 | [16 h, 16 w, 4] |
+| `vae_encode` | image, straight RGBA | uint8 | [H, W, 4] | latent | float32 | [1, Z, h, w] |
+
+Nothing is imported here, so that `import export` needs none of the extra's packages.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def build_tiny_bundle(folder: Path | str, seed: int = 0) -> Path:
+    """A bundle of a tiny random model in `folder`, for tests; takes a few seconds."""
+    from export.tiny import build_tiny_bundle as build
+
+    return build(folder, seed)

@@ -1,0 +1,157 @@
+"""A checkpoint's facts as the manifest's: geometry, schedule, tokenizer, revision.
+
+| from | comes |
+| --- | --- |
+| `config.json` | cache and image geometry |
+| `tokenizer.json` | ids of the control tokens |
+| `training.json` | schedule: `{"schedule": {"4": [1.0, ..., 0.0]}}`; even steps where it has none |
+| all files | revision: the start of their sha256 |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export.errors import ExportError
+from runtime.bundle import (
+    ABI,
+    SCHEMA,
+    TOKEN_TEXT,
+    File,
+    Manifest,
+    Model,
+    Requires,
+    Schedule,
+    SpecialTokens,
+    TokenizerSpec,
+    Variant,
+    component_of,
+)
+from runtime.interfaces import CacheGeometry, ImageGeometry, component_interfaces
+from training.models import ModelConfig
+
+RUNTIME = "0.1.0"
+PATCH = 16
+VISION_CELL = 4
+EVEN_STEPS = (2, 4, 8, 16)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the bundle's caches and pictures are made for."""
+
+    capacity: int = 4096
+    max_references: int = 3
+    max_tokens: int = 512
+    max_aspect: float = 8.0
+    default_size: tuple[int, int] = (256, 256)
+
+
+def cache_geometry(config: ModelConfig, limits: Limits) -> CacheGeometry:
+    twin = config.twin
+    return CacheGeometry(
+        layers=twin.layers,
+        kv_heads=twin.kv_heads,
+        head_dim=twin.head_dim,
+        width=twin.width,
+        vocab=config.planner.vocab,
+        capacity=limits.capacity,
+        max_references=limits.max_references,
+        rope_sections=twin.rope_sections,
+        rope_theta=twin.rope_theta,
+    )
+
+
+def image_geometry(config: ModelConfig, limits: Limits) -> ImageGeometry:
+    return ImageGeometry(
+        patch=PATCH,
+        vision_cell=VISION_CELL,
+        max_tokens=limits.max_tokens,
+        default_size=limits.default_size,
+        max_aspect=limits.max_aspect,
+        latent_channels=config.visualizer.latent_channels,
+    )
+
+
+def schedule_of(training: dict[str, Any]) -> Schedule:
+    """The student's times; where none were trained, even steps, eight by default."""
+    found = training.get("schedule")
+    if not found:
+        even = {str(n): tuple(1 - i / n for i in range(n + 1)) for n in EVEN_STEPS}
+        return Schedule(even, 8)
+    if not isinstance(found, dict) or not all(isinstance(v, list) for v in found.values()):
+        raise ExportError(
+            f"training.json: schedule: expected steps with their times, like "
+            f'{{"4": [1.0, 0.75, 0.5, 0.25, 0.0]}}, found {found!r}'
+        )
+    steps = {str(name): tuple(float(t) for t in times) for name, times in found.items()}
+    default = training.get("default_steps", max(int(name) for name in steps))
+    return Schedule(steps, int(default))
+
+
+def special_tokens(path: Path, vocab: int) -> SpecialTokens:
+    """The ids of the control tokens in a tokenizer.json, which must fit the vocabulary."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        ids = {token["content"]: int(token["id"]) for token in data["added_tokens"]}
+        words = data["model"]["vocab"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExportError(
+            f"{path}: expected a tokenizer.json of the tokenizers library: {error!r}"
+        ) from error
+    missing = sorted(text for text in TOKEN_TEXT.values() if text not in ids)
+    if missing:
+        raise ExportError(f"{path}: expected the control tokens {missing}, found none of them")
+    size = max([*words.values(), *ids.values()]) + 1
+    if size > vocab:
+        raise ExportError(
+            f"{path}: {size} tokens, but the planner has {vocab}; export with the tokenizer the "
+            "checkpoint was trained with"
+        )
+    return SpecialTokens(**{name: ids[text] for name, text in TOKEN_TEXT.items()})
+
+
+def revision_of(folder: Path) -> str:
+    """Twelve hex digits that change when any file of the checkpoint does."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not path.name.startswith("."):
+            digest.update(path.name.encode() + b"\0")
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:12]
+
+
+def make_manifest(
+    config: ModelConfig,
+    revision: str,
+    training: dict[str, Any],
+    limits: Limits,
+    tokenizer: TokenizerSpec,
+    variants: dict[str, tuple[Variant, ...]],
+) -> Manifest:
+    """The manifest of files that are already in the folder."""
+    cache, image = cache_geometry(config, limits), image_geometry(config, limits)
+    interfaces = component_interfaces(cache, image)
+    notes = {key: str(training[key]) for key in ("stage", "step", "recipe") if key in training}
+    return Manifest(
+        schema=SCHEMA,
+        model=Model(config.name, revision),
+        requires=Requires(RUNTIME, ABI),
+        tokenizer=tokenizer,
+        cache=cache,
+        image=image,
+        schedule=schedule_of(training),
+        components={n: component_of(i, variants[n]) for n, i in interfaces.items()},
+        license="Apache-2.0",
+        notes=notes,
+    )
+
+
+def variant_of(precision: str, files: tuple[File, ...], parity: dict[str, float]) -> Variant:
+    """An ONNX Runtime CPU variant."""
+    return Variant("onnxruntime", "CPUExecutionProvider", precision, files, parity=parity)

@@ -1,0 +1,118 @@
+"""Shards: what is written is read back, the same bytes for any number of workers."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+import webdataset as wds
+from PIL import Image
+
+from training.data import BuildConfig, build, load
+from training.data.reading import fit
+from training.errors import TrainingError
+from training.storyworld.documents import sample_document
+from training.storyworld.render import render
+
+
+def test_round_trip(tmp_path) -> None:
+    config = BuildConfig(tmp_path, count=5, seed=4, shard_size=3, tasks=("t2i", "edit"))
+    shards = build(config)
+    assert [p.name for p in shards] == ["shard-000000.tar", "shard-000001.tar"]
+    samples = list(load(tmp_path))
+    assert [s.document.task for s in samples] == ["t2i", "edit", "t2i", "edit", "t2i"]
+    assert samples[0].document == sample_document(np.random.default_rng([4, 0]), "t2i")
+    for sample in samples:
+        pictures = list(sample.document.pictures())
+        assert len(pictures) == len(sample.images)
+        for picture, image in zip(pictures, sample.images, strict=True):
+            np.testing.assert_array_equal(image, render(picture.scene))
+
+
+def test_workers_do_not_change_the_bytes(tmp_path) -> None:
+    one = build(BuildConfig(tmp_path / "a", count=2, shard_size=1, tasks=("t2i",)))
+    two = build(BuildConfig(tmp_path / "b", count=2, shard_size=1, tasks=("t2i",), workers=2))
+    assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
+
+
+def test_nothing_is_printed_off_a_terminal(tmp_path, capfd) -> None:
+    build(BuildConfig(tmp_path, count=1, tasks=("caption",)))
+    assert capfd.readouterr().err == ""
+
+
+def png(size: tuple[int, int], mode: str = "RGB") -> bytes:
+    stream = io.BytesIO()
+    Image.new(mode, size, 90).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def own_shard(path, sample: dict) -> None:
+    with wds.TarWriter(str(path)) as tar:
+        tar.write({"__key__": "mine", **sample})
+
+
+OWN = {
+    "turns": [
+        {"role": "user", "parts": [{"type": "text", "text": "A house."}]},
+        {"role": "assistant", "parts": [{"type": "picture", "dense": "a house by the sea"}]},
+    ]
+}
+
+
+def test_own_data_needs_only_dense_text_and_a_picture(tmp_path) -> None:
+    path = tmp_path / "own.tar"
+    own_shard(path, {"json": json.dumps(OWN).encode(), "0.png": png((250, 130))})
+    (sample,) = load(path)
+    (picture,) = sample.document.pictures()
+    assert picture.scene is None and picture.size == (256, 128)
+    assert sample.images[0].shape == (128, 256, 4)
+    assert sample.document.id == "mine"
+
+
+@pytest.mark.parametrize(
+    ("sample", "message"),
+    [
+        ({"0.png": png((16, 16))}, "expected mine.json"),
+        ({"json": b"{}"}, "not a document"),
+        ({"json": json.dumps(OWN).encode()}, "expected mine.0.png"),
+        ({"json": json.dumps(OWN).encode(), "0.png": b"no picture"}, "not readable"),
+    ],
+)
+def test_broken_samples_are_named(tmp_path, sample, message) -> None:
+    own_shard(tmp_path / "own.tar", sample)
+    with pytest.raises(TrainingError, match=message):
+        list(load(tmp_path))
+
+
+def test_missing_shards_are_named(tmp_path) -> None:
+    with pytest.raises(TrainingError, match="shards"):
+        list(load(tmp_path))
+    with pytest.raises(TrainingError, match=r"missing .*gone\.tar"):
+        list(load(tmp_path / "gone.tar"))
+
+
+@pytest.mark.parametrize("size", [(5, 5), (256, 256), (3000, 100), (2000, 2000), (17, 900)])
+def test_pictures_are_fitted_to_the_grid(size) -> None:
+    height, width, channels = fit(Image.new("RGBA", size)).shape
+    assert channels == 4 and height % 16 == 0 and width % 16 == 0
+    assert height * width <= 512 * 256
+
+
+@pytest.mark.parametrize("change", [{"count": 0}, {"workers": 0}, {"tasks": ("poem",)}])
+def test_bad_configurations_are_refused(tmp_path, change) -> None:
+    with pytest.raises(TrainingError):
+        BuildConfig(tmp_path, **change)
+
+
+def test_command_builds_and_inspects(tmp_path, capsys) -> None:
+    from training.data.cli import main
+
+    out = str(tmp_path / "shards")
+    assert main(["build", out, "--count", "3", "--tasks", "t2i", "caption", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["documents"] == 3
+    assert main(["inspect", out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tasks"] == {"t2i": 2, "caption": 1}
+    assert main(["inspect", str(tmp_path / "none")]) == 2
+    assert "shards" in capsys.readouterr().err

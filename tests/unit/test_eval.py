@@ -1,0 +1,228 @@
+"""`weft eval` and `weft bench`: counting slots, following characters, and both commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+pytest.importorskip("skia")
+
+import runtime.loading
+from benchmarks import cli
+from benchmarks.quality import readings
+from benchmarks.quality.examples import reference_examples, story_examples, text_examples
+from benchmarks.quality.facts import (
+    Facts,
+    Figure,
+    compare,
+    compare_markings,
+    facts_of_asked,
+    facts_of_dense,
+    facts_of_scene,
+    is_complete,
+    match,
+)
+from benchmarks.quality.narration import contradictions
+from benchmarks.quality.report import Row, table
+from benchmarks.quality.suites.reference import identity
+from benchmarks.quality.suites.story import Page, pages_of_truth, recurring, restated
+from tests.fake_bundle import fake_engines, make_bundle
+from training.storyworld.sampling import sample_scene
+from training.storyworld.scene import Markings, is_held_out
+from training.storyworld.text import describe
+
+SCENES = [sample_scene(np.random.default_rng(i), held_out=True) for i in range(20)]
+
+
+@pytest.mark.parametrize("scene", SCENES[:8], ids=range(8))
+def test_a_scene_fits_its_own_dense_prompt(scene: Any) -> None:
+    dense = facts_of_dense(describe(scene))
+    assert is_complete(dense)
+    assert compare(dense, facts_of_scene(scene)).all_right
+
+
+def test_every_wrong_slot_is_counted_once() -> None:
+    scene = next(s for s in SCENES if len(s.characters) == 1 and s.props and s.place != "desert")
+    wanted = facts_of_dense(describe(scene))
+    other = replace(facts_of_scene(scene), place="desert", props=())
+    tally = compare(wanted, other)
+    wrong = {slot for slot in tally.judged if tally.right[slot] < tally.judged[slot]}
+    assert wrong == {"place", "props"}
+    assert tally.total - tally.right.total() == 1 + len(scene.props)
+
+
+def test_no_picture_has_nothing_right() -> None:
+    tally = compare(facts_of_dense(describe(SCENES[0])), None)
+    assert tally.total > 5 and tally.right.total() == 0
+
+
+def test_a_prompt_leaves_slots_free() -> None:
+    asked = facts_of_asked(
+        {"characters": [{"kind": "fox", "accessory": "red bow"}], "place": "lake"}
+    )
+    seen = Facts((Figure("fox", "blue", "bow", "red", "running", "left"),), place="lake")
+    tally = compare(asked, seen)
+    assert set(tally.judged) == {"count", "kind", "accessory", "accessory_color", "place"}
+    assert tally.all_right
+
+
+def test_figures_are_paired_by_what_they_look_like() -> None:
+    fox, owl = Figure("fox", "red"), Figure("owl", "blue")
+    assert match((fox, owl), (owl, fox)) == ((fox, fox), (owl, owl))
+    assert match((fox, owl), (owl,)) == ((fox, None), (owl, owl))
+    red, green = Figure("fox", "red"), Figure("fox", "green")
+    assert match((red, green), (green, red)) == ((red, red), (green, green))
+
+
+def test_hues_are_on_a_circle() -> None:
+    wanted = Markings("dots", 0.98, 0.5, 0.5)
+    near, far = Markings("dots", 0.02, 0.1, 0.9), Markings("dots", 0.5, 0.5, 0.5)
+    assert compare_markings(wanted, near).all_right
+    assert compare_markings(wanted, far).right == {"form": 1, "hue": 0, "markings": 0}
+    assert compare_markings(wanted, None).right.total() == 0
+
+
+def test_identity_needs_the_right_figure() -> None:
+    scene = next(s for s in SCENES if len(s.characters) == 2)
+    facts = facts_of_scene(scene)
+    assert identity(facts.figures[1], facts).all_right
+    assert identity(facts.figures[1], replace(facts, figures=facts.figures[:1])).right["form"] <= 1
+    assert identity(facts.figures[0], None).right.total() == 0
+
+
+def test_examples_are_fixed_held_out_and_full() -> None:
+    first, again = text_examples(3), text_examples(4)
+    assert [e.words for e in first] == [e.words for e in again[:3]]
+    assert all(is_held_out(c) for e in again for c in e.drawn[0].characters)
+    for example in reference_examples(2):
+        assert len(example.given) == len(example.drawn) == 1
+        assert example.given[0].characters[0].markings == example.drawn[0].characters[0].markings
+        assert any(isinstance(part, np.ndarray) for part in example.prompt)
+    assert [len(e.drawn) for e in story_examples(2)] == [4, 4]
+
+
+def test_a_true_story_agrees_with_itself() -> None:
+    for example in story_examples(3):
+        pages = pages_of_truth(example, [facts_of_scene(scene) for scene in example.drawn])
+        for page in pages:
+            assert contradictions(page.text, page.described).all_right
+        assert recurring(pages).total and recurring(pages).all_right
+        assert restated(pages).all_right
+
+
+def test_a_changed_character_is_noticed() -> None:
+    example = story_examples(1)[0]
+    pages = pages_of_truth(example, [facts_of_scene(scene) for scene in example.drawn])
+    seen = pages[-1].seen
+    assert seen is not None
+    changed = [replace(f, color="plaid", markings=None) for f in seen.figures]
+    spoilt = [*pages[:-1], replace(pages[-1], seen=replace(seen, figures=tuple(changed)))]
+    tally = recurring(spoilt)
+    assert tally.right["named"] < tally.judged["named"]
+    assert tally.right["markings"] < tally.judged["markings"]
+
+
+def test_narration_is_held_against_the_picture() -> None:
+    facts = Facts((Figure("fox", "red"),), "beach", "night", "clear", "flat", (("lantern", 0),))
+    text = "One morning, a blue fox went into the forest with a lantern in the rain."
+    tally = contradictions(text, facts)
+    assert tally.judged == {"place": 1, "time": 1, "weather": 1, "color": 1, "kind": 1, "props": 1}
+    assert {slot for slot in tally.judged if tally.right[slot]} == {"kind", "props"}
+
+
+def test_facts_survive_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def read(pixels: np.ndarray) -> Facts:
+        calls.append(pixels)
+        return facts_of_scene(SCENES[len(calls)])
+
+    monkeypatch.setattr(readings, "read_facts", read)
+    pictures = [np.full((64, 64, 4), value, np.uint8) for value in (1, 2, 1)]
+    found = readings.Readings(1, tmp_path, lambda _: None)([*pictures, None])
+    assert found[0] == found[2] == facts_of_scene(SCENES[1]) and found[3] is None
+    again = readings.Readings(1, tmp_path, lambda _: None)(pictures)
+    assert again == found[:3] and len(calls) == 2
+
+
+def test_the_table_is_aligned() -> None:
+    rows = [Row("t2i", "kind", 0.9, 10, 1.0), Row("t2i", "time, median", 1.5, 3, unit="s")]
+    text = table([*rows, Row("story", "x", None, 0)])
+    lines = text.splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert "90.0 %" in lines[2] and "100.0 %" in lines[2] and "1.50 s" in lines[3]
+
+
+@pytest.fixture
+def fake_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle folder that loads with the fake engines, and a reader that sees one scene."""
+    folder = tmp_path / "bundle"
+    make_bundle(folder)
+    monkeypatch.setattr(runtime.loading, "open_engines", fake_engines)
+    monkeypatch.setattr(readings, "read_facts", lambda pixels: facts_of_scene(SCENES[0]))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return folder
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    return json.loads(capsys.readouterr().out.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def run(command: Sequence[str], *, bench: bool = False) -> int:
+    return (cli.bench if bench else cli.evaluate)(list(command))
+
+
+def test_eval_scores_a_bundle(
+    fake_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    suites = "t2i,reference,story,steps"
+    options = ["--samples", "2", "--jobs", "1", "--suite", suites, "--out", str(out), "--json"]
+    assert run([str(fake_bundle), *options]) == 0
+    data = last_line(capsys)
+    assert data["bundle"]["name"] == "fake" and len(data["bundle"]["digest"]) == 64
+    assert data["environment"]["python"]
+    rows = {(row["suite"], row["name"]): row for row in data["rows"]}
+    assert rows["t2i", "slots right"]["n"] > 10
+    assert rows["t2i", "slots right"]["ceiling"] is not None
+    assert {suite for suite, _ in rows} >= {"t2i", "visualizer", "planner", "reference", "story"}
+    assert ("steps", "1 step: slots right, by the prompt") in rows
+    assert json.loads((out / "eval.json").read_text(encoding="utf-8"))["rows"] == data["rows"]
+    assert PIL.Image.open(out / "t2i.png").width > 500
+
+
+def test_bench_measures_a_bundle(fake_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([str(fake_bundle), "--repeats", "1", "--warmup", "0", "--json"], bench=True) == 0
+    data = last_line(capsys)
+    assert len(data["growth"]["picture_s"]) == 8
+    assert data["growth"]["late_over_early"] > 0
+    assert data["requests"]["picture"]["denoise_s"]["p50"] > 0
+    assert data["peak_bytes"] >= 0 and data["environment"]["cores"] >= 1
+
+
+@pytest.mark.parametrize("bench", [False, True])
+def test_a_missing_bundle_is_one_clear_line(
+    bench: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([str(tmp_path / "none"), "--json"], bench=bench) == 2
+    captured = capsys.readouterr()
+    assert json.loads(captured.out.splitlines()[-1])["error"] == "BundleMissing"
+    assert "expected a bundle folder" in captured.err
+
+
+def test_an_unknown_suite_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(["--suite", "t2i,nothing"])
+    assert "expected any of t2i,reference,story,steps" in capsys.readouterr().err
+
+
+def test_pages_without_a_reading_are_not_judged() -> None:
+    dense = describe(SCENES[0])
+    assert recurring([Page("", dense, None), Page("", dense, None)]).total == 0

@@ -1,0 +1,125 @@
+"""The stages run, resume exactly after a kill, and read their recipes strictly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the training extra")
+
+from torch import Tensor, nn  # noqa: E402
+
+from training.errors import TrainingError  # noqa: E402
+from training.loop import train  # noqa: E402
+from training.optimizer import orthogonalize, rate_factor  # noqa: E402
+from training.recipe import RECIPES, LoopConfig, read_recipe  # noqa: E402
+
+
+class Line:
+    """A stage that fits a line; batches are a function of the step."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(3)
+        self.model = nn.Sequential(nn.Linear(4, 8), nn.SiLU(), nn.Linear(8, 1))
+        self.saved: list[int] = []
+
+    def batches(self, step: int) -> Tensor:
+        generator = torch.Generator().manual_seed(step)
+        return torch.randn(16, 4, generator=generator)
+
+    def losses(self, batch: Tensor, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        noisy = batch + 0.1 * torch.randn_like(batch)
+        loss = (self.model(noisy) - batch.sum(-1, keepdim=True)).square().mean()
+        yield loss, {"loss": loss.item()}
+
+    def save(self, folder: Path, step: int) -> None:
+        self.saved.append(step)
+
+    def sample(self, folder: Path, step: int) -> None:
+        pass
+
+
+def loop(**changes: Any) -> LoopConfig:
+    defaults: dict[str, Any] = {
+        "steps": 12, "warmup": 2, "log_every": 2, "save_every": 3, "sample_every": 6, "workers": 0,
+    }  # fmt: skip
+    return LoopConfig(**{**defaults, **changes})
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_a_killed_run_continues_as_if_it_had_not_been(tmp_path: Path, optimizer: str) -> None:
+    whole = Line()
+    train(whole, loop(optimizer=optimizer), tmp_path / "whole", seed=1)
+
+    class Killed(Line):
+        def losses(self, batch: Tensor, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+            if step == 8:
+                raise KeyboardInterrupt
+            yield from super().losses(batch, step)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Killed(), loop(optimizer=optimizer), tmp_path / "parts", seed=1)
+    resumed = Line()
+    train(resumed, loop(optimizer=optimizer), tmp_path / "parts", seed=1)
+    for mine, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_it_learns_logs_and_saves(tmp_path: Path) -> None:
+    stage = Line()
+    train(stage, loop(steps=120, optimizer="adamw", rate=0.02), tmp_path, seed=1)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["loss"] < 0.5 * lines[0]["loss"]
+    assert stage.saved[-1] == 120
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    class Broken(Line):
+        def losses(self, batch: Tensor, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+            yield self.model(batch).mean() * float("nan"), {}
+
+    with pytest.raises(TrainingError, match="not finite"):
+        train(Broken(), loop(), tmp_path, seed=1)
+
+
+def test_the_rate_rises_stays_and_falls_to_zero() -> None:
+    config = loop(steps=100, warmup=10, decay=0.2)
+    factors = [rate_factor(step, config) for step in range(101)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[10:80] == [1.0] * 70
+    assert factors[90] == pytest.approx(0.5)
+    assert factors[100] == 0.0
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (8, 40), (40, 8)])
+def test_orthogonalize_levels_the_singular_values(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)).float())
+    assert 0.5 < float(values.min())
+    assert float(values.max()) < 1.3
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda p: p.stem)
+def test_shipped_recipes_are_valid(path: Path) -> None:
+    from importlib import import_module
+
+    from training.pipeline import CHAIN, STAGES
+    from training.recipe import build
+
+    recipe = read_recipe(path)
+    module, _, options = STAGES[recipe.stage]
+    build(getattr(import_module(module), options), recipe.options, path.name)
+    assert set(recipe.needs.values()) <= set(CHAIN)
+
+
+def test_recipe_errors_name_the_file_and_the_key(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="planner"):
+        read_recipe("nothing")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("stage: vae\nmodel: tiny\nloop: {steps: 3, speed: 9}\n")
+    with pytest.raises(TrainingError, match=r"bad\.yaml.*speed"):
+        read_recipe(bad)

@@ -1,0 +1,144 @@
+"""Behaviour of the PyTorch models: positions, purity of references, masks, alpha."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="models need the training extra")
+
+from training.errors import TrainingError  # noqa: E402
+from training.models import VAE, Planner, Visualizer, config_from_dict, named_config  # noqa: E402
+from training.models.config import TwinConfig  # noqa: E402
+from training.models.dpcw import dpcw_attention  # noqa: E402
+from training.models.rope import frequencies, rope_tables, rotate  # noqa: E402
+from training.models.vae import grid_of, straight, tokens_of  # noqa: E402
+from training.models.vision import premultiply  # noqa: E402
+
+CONFIG = named_config("tiny")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+def stirred(model: torch.nn.Module) -> torch.nn.Module:
+    """Every weight random: parameters that start at zero would hide a missing connection."""
+    for parameter in model.parameters():
+        parameter.data.add_(0.05 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def test_rotations_compose_so_a_cached_key_can_be_shifted() -> None:
+    table = frequencies((4, 6, 6), 10000.0)
+    x = torch.randn(1, 2, 5, 32)
+    place, shift = torch.rand(5, 3) * 100, torch.tensor([[-40.0, 3.5, -7.25]]).expand(5, 3)
+    once = rotate(x, rope_tables(place + shift, table))
+    twice = rotate(rotate(x, rope_tables(place, table)), rope_tables(shift, table))
+    assert torch.allclose(once, twice, atol=2e-5)
+
+
+def test_each_axis_turns_only_its_own_pairs() -> None:
+    table = frequencies((4, 6, 6), 10000.0)
+    x = torch.randn(1, 1, 1, 32)
+    moved = rotate(x, rope_tables(torch.tensor([[0.0, 2.0, 0.0]]), table))
+    changed = (moved != x).flatten().nonzero().flatten() % 16
+    assert set(changed.tolist()) <= set(range(4, 10))
+
+
+def test_grouped_queries_read_their_own_group() -> None:
+    q, k, v = torch.randn(2, 4, 3, 8), torch.randn(2, 2, 5, 8), torch.randn(2, 2, 5, 8)
+    y = dpcw_attention(q, k[:, :, :2], v[:, :, :2], k[:, :, 2:], v[:, :, 2:])
+    for head in range(4):
+        scores = (q[:, head] @ k[:, head // 2].transpose(1, 2) / 8**0.5).softmax(-1)
+        assert torch.allclose(y[:, head], scores @ v[:, head // 2], atol=1e-6)
+
+
+def test_masked_window_rows_change_nothing() -> None:
+    model = stirred(Visualizer(CONFIG))
+    shape = (1, CONFIG.twin.kv_heads, 6, CONFIG.twin.head_dim)
+    window = [(torch.randn(shape), torch.randn(shape)) for _ in range(CONFIG.twin.layers)]
+    latent, place, t = torch.randn(1, 4, 48), torch.rand(4, 3), torch.tensor([0.7])
+    mask = torch.ones(1, 1, 1, 10, dtype=torch.bool)
+    mask[..., 3:6] = False
+    short = [(k[:, :, :3], v[:, :, :3]) for k, v in window]
+    assert torch.allclose(
+        model(latent, place, t, window, mask), model(latent, place, t, short), atol=1e-5
+    )
+
+
+def test_a_committed_reference_depends_on_itself_alone() -> None:
+    model = stirred(Visualizer(CONFIG))
+    latents, place = torch.randn(3, 4, 48), torch.rand(4, 3)
+    together = model.commit(latents, place)
+    alone = model.commit(latents[1:2], place)
+    for (k, v), (k_alone, v_alone) in zip(together, alone, strict=True):
+        assert torch.allclose(k[1:2], k_alone, atol=1e-5)
+        assert torch.allclose(v[1:2], v_alone, atol=1e-5)
+
+
+def test_the_planner_is_causal_and_sees_pictures() -> None:
+    planner = stirred(Planner(CONFIG))
+    tokens = torch.randint(11, 2048, (1, 12))
+    tokens[0, 5] = 10
+    place = torch.arange(12.0)[None, :, None].expand(1, 12, 3)
+    features = torch.zeros(1, 12, CONFIG.twin.width)
+    before, _ = planner(tokens, place, features)
+    features[0, 5] = planner.vision(torch.rand(1, 4, 64, 64))[0, 0]
+    after, _ = planner(tokens, place, features)
+    assert torch.equal(before[:, :5], after[:, :5])
+    assert not torch.allclose(before[:, 5:], after[:, 5:])
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (16, 16), (80, 48), (256, 32)])
+def test_vision_gives_one_feature_for_each_64_pixels_begun(height: int, width: int) -> None:
+    features = Planner(CONFIG).vision(torch.rand(2, 4, height, width))
+    assert features.shape == (2, -(-height // 64) * -(-width // 64), CONFIG.twin.width)
+
+
+def test_visualizer_starts_from_the_planners_attention() -> None:
+    planner, model = stirred(Planner(CONFIG)), Visualizer(CONFIG)
+    model.start_from(planner)
+    for mine, theirs in zip(model.blocks, planner.blocks, strict=True):
+        assert torch.equal(mine.attention.q.weight, theirs.attention.q.weight)
+
+
+@pytest.mark.parametrize("size", [(32, 64), (16, 128)])
+def test_vae_shapes_and_straight_alpha(size: tuple[int, int]) -> None:
+    vae = VAE(CONFIG.vae)
+    pixels = torch.rand(2, 4, *size)
+    latent = vae.encode(pixels)
+    assert latent.shape == (2, 48, size[0] // 16, size[1] // 16)
+    assert torch.equal(grid_of(tokens_of(latent), *latent.shape[2:]), latent)
+    assert vae.decode(latent).shape == pixels.shape
+
+
+def test_straight_undoes_premultiplication() -> None:
+    image = torch.randint(0, 256, (1, 8, 8, 4), dtype=torch.uint8)
+    image[..., 3] = torch.randint(128, 256, (1, 8, 8))
+    back = straight(premultiply(image))
+    assert (back.int() - image.int()).abs().max() <= 4
+
+
+def test_configuration_round_trip_and_its_errors() -> None:
+    data = CONFIG.to_dict()
+    assert config_from_dict(data) == CONFIG
+    with pytest.raises(TrainingError, match="unknown keys"):
+        config_from_dict({**data, "colour": 1})
+    with pytest.raises(TrainingError, match="divide"):
+        TwinConfig(1, 64, 3, 2, 32, (4, 6, 6))
+    with pytest.raises(TrainingError, match="storybook"):
+        named_config("huge")
+
+
+def test_additive_timestep_is_a_configuration() -> None:
+    from dataclasses import replace
+
+    config = replace(CONFIG, visualizer=replace(CONFIG.visualizer, timestep="additive"))
+    model = stirred(Visualizer(config))
+    empty = torch.zeros(1, CONFIG.twin.kv_heads, 0, CONFIG.twin.head_dim)
+    window = [(empty, empty)] * CONFIG.twin.layers
+    latent, place = torch.randn(1, 4, 48), torch.rand(4, 3)
+    early = model(latent, place, torch.tensor([0.1]), window)
+    late = model(latent, place, torch.tensor([0.9]), window)
+    assert not torch.allclose(early, late)

@@ -1,0 +1,143 @@
+"""Each stage takes a few real steps on the tiny model; the window in training is the runtime's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the training extra")
+
+from runtime.history import PlacedPicture  # noqa: E402
+from runtime.window import choose_references, plan_window  # noqa: E402
+from training.checkpoint import load_checkpoint  # noqa: E402
+from training.drawing import (  # noqa: E402
+    DrawingBatches,
+    DrawingOptions,
+    hide_known,
+    planner_rows,
+    reference_window,
+    resized,
+)
+from training.loop import train  # noqa: E402
+from training.models import named_config  # noqa: E402
+from training.recipe import LoopConfig  # noqa: E402
+from training.sequence import build_sequence  # noqa: E402
+from training.stages.distill import DistillOptions, DistillStage  # noqa: E402
+from training.stages.planner import PlannerOptions, PlannerStage  # noqa: E402
+from training.stages.vae import VAEOptions, VAEStage  # noqa: E402
+from training.stages.visualizer import VisualizerOptions, VisualizerStage  # noqa: E402
+from training.storyworld.documents import sample_document  # noqa: E402
+from training.storyworld.text import describe, parse  # noqa: E402
+from training.tokenizer import load_tokenizer  # noqa: E402
+
+TINY = named_config("tiny")
+ONCE = LoopConfig(steps=1, warmup=1, log_every=1, save_every=1, sample_every=1, workers=0)
+DRAWING = {"pictures": 3, "tasks": ("t2i", "story", "edit"), "weights": (1.0, 1.0, 1.0)}
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from export.tiny import build_tiny_checkpoint
+
+    return build_tiny_checkpoint(tmp_path_factory.mktemp("tiny") / "checkpoint")
+
+
+def test_vae_stage_leaves_a_normalised_latent(tmp_path: Path) -> None:
+    train(VAEStage(TINY, VAEOptions(batch=4, crop=64), 0), ONCE, tmp_path, 0)
+    vae = load_checkpoint(tmp_path / "checkpoint").vae
+    assert vae is not None and float(vae.scale.min()) > 0
+    assert list((tmp_path / "samples").glob("*.png"))
+
+
+def test_planner_stage(tmp_path: Path, checkpoint: Path) -> None:
+    options = PlannerOptions(documents=2, tokens=512)
+    train(PlannerStage(TINY, options, 0, start=checkpoint), ONCE, tmp_path, 0)
+    assert load_checkpoint(tmp_path / "checkpoint").planner is not None
+
+
+@pytest.mark.parametrize("scale_down", [1, 2])
+def test_visualizer_stage(tmp_path: Path, checkpoint: Path, scale_down: int) -> None:
+    options = VisualizerOptions(DRAWING, scale_down=scale_down, sample_steps=1)
+    stage = VisualizerStage(TINY, options, 0, planner=checkpoint, vae=checkpoint, start=checkpoint)
+    before = {n: p.clone() for n, p in stage.model.named_parameters()}
+    train(stage, ONCE, tmp_path, 0)
+    changed = [n for n, p in stage.model.named_parameters() if not torch.equal(p, before[n])]
+    assert any("attention" in name for name in changed)
+    assert list((tmp_path / "samples").glob("*.png"))
+
+
+def test_distill_stage_writes_its_schedule(tmp_path: Path, checkpoint: Path) -> None:
+    options = DistillOptions(DRAWING, teacher_steps=1, times=(1.0, 0.5, 0.0))
+    train(DistillStage(TINY, options, 0, teacher=checkpoint), ONCE, tmp_path, 0)
+    training = load_checkpoint(tmp_path / "checkpoint").training
+    assert training["schedule"] == {"2": [1.0, 0.5, 0.0]}
+
+
+def test_a_student_that_is_its_teacher_has_no_error_over_one_teacher_step(checkpoint: Path) -> None:
+    options = DistillOptions(DRAWING, teacher_steps=1, times=(1.0, 0.5, 0.0), on_policy=1.0)
+    stage = DistillStage(TINY, options, 0, teacher=checkpoint)
+    torch.manual_seed(0)
+    for loss, _ in stage.losses(stage.batches(0), 0):
+        assert float(loss) < 1e-3
+
+
+@pytest.mark.parametrize("task", ["story", "edit", "compose", "chat"])
+def test_the_window_in_training_is_the_one_the_runtime_builds(checkpoint: Path, task: str) -> None:
+    tokenizer = load_tokenizer(checkpoint / "tokenizer.json")
+    sequence = build_sequence(sample_document(np.random.default_rng(4), task), tokenizer)
+    k = max(i for i, p in enumerate(sequence.pictures) if p.dense is not None)
+    earlier = [
+        PlacedPicture(
+            grid=_grid(span.grid),
+            position=int(span.start_position),
+            slots=range(*span.image_tokens),
+        )
+        for span in sequence.pictures[:k]
+    ]
+    dense = sequence.pictures[k].dense
+    assert dense is not None
+    kept = choose_references(earlier, 3)
+    plan = plan_window(range(*dense), int(sequence.positions[dense[1] - 1, 0]), kept)
+    index, shift = planner_rows(sequence, k, reference_window(k, 3))
+    np.testing.assert_array_equal(plan.index, index)
+    np.testing.assert_allclose(plan.shift, shift)
+
+
+def _grid(grid: tuple[int, int]) -> object:
+    from runtime.grid import Grid
+
+    return Grid(*grid)
+
+
+def test_batches_depend_on_seed_and_step_alone(checkpoint: Path) -> None:
+    options = DrawingOptions(**DRAWING)
+    path = checkpoint / "tokenizer.json"
+    first, again = DrawingBatches(options, 1, path)(5), DrawingBatches(options, 1, path)(5)
+    for a, b in zip(first, again, strict=True):
+        assert torch.equal(a.tokens, b.tokens) and torch.equal(a.target, b.target)
+        assert float(a.weight.mean()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_hidden_names_are_those_that_an_earlier_picture_shows() -> None:
+    rng = np.random.default_rng(0)
+    document = sample_document(rng, "edit")
+    given, drawn = (p.scene for p in document.pictures())
+    assert given is not None and drawn is not None
+    dense = describe(drawn)
+    hidden = hide_known(drawn, dense, [given], 1.0, rng)
+    assert len(parse(hidden).characters) < len(parse(dense).characters)
+    assert hide_known(drawn, dense, [], 1.0, rng) == dense
+    assert hide_known(drawn, dense, [given], 0.0, rng) == dense
+
+
+def test_resized_changes_every_picture() -> None:
+    document = resized(sample_document(np.random.default_rng(0), "story"), (320, 160))
+    assert {p.size for p in document.pictures()} == {(320, 160)}
+    assert {p.scene.size for p in document.pictures() if p.scene} == {(320, 160)}
+
+
+def test_the_reference_window_keeps_the_first_and_the_most_recent() -> None:
+    assert reference_window(2, 3) == [0, 1]
+    assert reference_window(7, 3) == [0, 5, 6]

@@ -1,0 +1,41 @@
+"""Sample sheets: held-out pictures, the truth above and what the model draws below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from training.drawing import Drawing
+from training.models import VAE, Planner, Visualizer
+from training.models.vae import grid_of, straight
+from training.window import build_context, integrate
+
+
+@torch.no_grad()
+def write_sheet(
+    path: Path,
+    models: tuple[Planner, Visualizer, VAE],
+    drawings: Iterable[Drawing],
+    scale_down: int,
+    times: list[float],
+) -> None:
+    """Two rows per drawing group, written as one PNG; noise is the same every time."""
+    planner, visualizer, vae = models
+    generator = torch.Generator().manual_seed(0)
+    rows = []
+    for drawing in drawings:
+        with torch.autocast("cpu", torch.bfloat16):
+            context = build_context(planner, visualizer, vae, drawing, scale_down)
+            noise = torch.randn(context.clean.shape, generator=generator)
+            drawn = integrate(visualizer, context, noise, times)
+        for latent in (context.clean, drawn):
+            pictures = straight(vae.decode(grid_of(latent, *context.grid))).numpy()
+            rows.append(np.concatenate(list(pictures), axis=1))
+    widest = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0))) for row in rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(padded)).save(path)

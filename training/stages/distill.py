@@ -1,0 +1,107 @@
+"""Stage `distill`, part (A): trajectory regression to a student of K steps.
+
+The time axis is cut into K segments. From a noisy x at the start t_k of a segment the frozen
+teacher integrates its ODE to the segment's end, y = ODE(x; t_k -> t_{k-1}), in `teacher_steps`
+Euler steps; the student learns the straight line between them:
+| v(x, t_k) - (x - y) / (t_k - t_{k-1}) |^2 (Wan-Weaver; TDM, Luo et al. 2025, part A).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.checkpoint import save_checkpoint
+from training.drawing import Drawing, DrawingBatches, DrawingOptions
+from training.frozen import load_planner, load_vae, load_visualizer
+from training.models import ModelConfig
+from training.recipe import build
+from training.sheets import write_sheet
+from training.window import Context, build_context, integrate, token_weight
+
+
+@dataclass(frozen=True)
+class DistillOptions:
+    """`times` is the student's schedule from 1 to 0. `on_policy` is the share of starts that the
+    student itself reached from noise, so it learns to continue from its own mistakes."""
+
+    drawing: dict[str, Any] = field(default_factory=dict)
+    scale_down: int = 1
+    times: tuple[float, ...] = (1.0, 0.9, 0.72, 0.42, 0.0)
+    teacher_steps: int = 4
+    on_policy: float = 0.3
+
+
+class DistillStage:
+    def __init__(
+        self, config: ModelConfig, options: DistillOptions, seed: int, teacher: Path
+    ) -> None:
+        self.config, self.options = config, options
+        self.planner, self.vae = load_planner(teacher), load_vae(teacher)
+        self.teacher = load_visualizer(teacher).eval().requires_grad_(False)
+        self.model = load_visualizer(teacher)
+        self.tokenizer_path = teacher / "tokenizer.json"
+        drawing = build(DrawingOptions, options.drawing, "distill: drawing")
+        self.batches = DrawingBatches(drawing, seed, self.tokenizer_path)
+        shown = replace(drawing, pictures=12, other_sizes=0.0)
+        self.held_out = DrawingBatches(shown, 77, self.tokenizer_path, held_out=True)
+
+    def losses(self, batch: list[Drawing], step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        total = sum(len(drawing.target) for drawing in batch)
+        for drawing in batch:
+            with torch.autocast("cpu", torch.bfloat16):
+                error = self._error(drawing)
+            yield error * len(drawing.target) / total, {"loss": error.item()}
+
+    def _error(self, drawing: Drawing) -> Tensor:
+        scale_down = self.options.scale_down
+        with torch.no_grad():
+            context = build_context(self.planner, self.teacher, self.vae, drawing, scale_down)
+        own = build_context(self.planner, self.model, self.vae, drawing, scale_down)
+        # One segment per group of drawings, so the teacher integrates them together.
+        segment = int(torch.randint(len(self.options.times) - 1, ()))
+        start, end = self.options.times[segment], self.options.times[segment + 1]
+        with torch.no_grad():
+            x = self._starts(own, segment)
+            y = self._follow(context, x, start, end)
+        t = torch.full((len(x),), start)
+        v = self.model(x, own.positions, t, own.window, own.mask).float()
+        weight = token_weight(drawing, scale_down)
+        return ((v - (x - y) / (start - end)).square().mean(-1) * weight).mean()
+
+    def _starts(self, context: Context, segment: int) -> Tensor:
+        """x at the segment's start: noised truths, and for a share the student's own way there."""
+        noise = torch.randn_like(context.clean)
+        t = self.options.times[segment]
+        if segment and float(torch.rand(())) < self.options.on_policy:
+            return integrate(self.model, context, noise, list(self.options.times[: segment + 1]))
+        return (1 - t) * context.clean + t * noise
+
+    def _follow(self, context: Context, x: Tensor, start: float, end: float) -> Tensor:
+        """The teacher's ODE from `start` to `end`."""
+        points = torch.linspace(start, end, self.options.teacher_steps + 1).tolist()
+        return integrate(self.teacher, context, x, points)
+
+    def save(self, folder: Path, step: int) -> None:
+        times = list(self.options.times)
+        save_checkpoint(
+            folder / "checkpoint",
+            self.config,
+            planner=self.planner,
+            visualizer=self.model,
+            vae=self.vae,
+            tokenizer_path=self.tokenizer_path,
+            training={"stage": "distill", "step": step, "schedule": {str(len(times) - 1): times}},
+        )
+
+    def sample(self, folder: Path, step: int) -> None:
+        """The student beside the truth, along its own schedule."""
+        models = (self.planner, self.model, self.vae)
+        path = folder / "samples" / f"{step:07d}.png"
+        times = list(self.options.times)
+        write_sheet(path, models, self.held_out(0), self.options.scale_down, times)
