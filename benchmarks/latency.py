@@ -14,6 +14,7 @@ pictures than asked for is reported and left out of the document's time.
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Any
@@ -21,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.environment import bundle_facts, environment
-from runtime import Document, PictureStats, Runtime, Stats
+from runtime import CapacityError, Document, PictureStats, Runtime, Stats
+
+logger = logging.getLogger(__name__)
 
 STORY = "Tell an illustrated story about a red fox who finds a lantern, in 4 pictures."
 PICTURES = 4
@@ -79,12 +82,19 @@ def run_bench(
 
 
 def _conversation(loaded: Runtime, seed: int, options: dict[str, Any]) -> list[Stats]:
-    """One picture after another in one session: every turn changes the picture before it."""
+    """One picture after another in one session: every turn changes the picture before it.
+
+    It is shorter where the planner's cache is full before.
+    """
     session = loaded.session()
-    return [
-        session.generate(prompt, seed=seed, max_images=1, **options).stats
-        for prompt in (FIRST, *CHANGES)
-    ]
+    found = []
+    for prompt in (FIRST, *CHANGES):
+        try:
+            found.append(session.generate(prompt, seed=seed, max_images=1, **options).stats)
+        except CapacityError as error:
+            logger.warning("the conversation ends after %d turns: %s", len(found), error)
+            break
+    return found
 
 
 def percentiles(values: Iterable[float]) -> dict[str, float]:

@@ -14,8 +14,8 @@ N, M and P may be 0. Names and types are those of `runtime.interfaces`, where th
 | | offset | int64 | [1] | | | |
 | | past.{k,v}.{l} | float32 | [1, KV, C, D] | | | |
 | `vision` | image, straight RGBA | uint8 | [H, W, 4] | features | float32 | [n, W] |
-| `window` | planner.{k,v}.{l} | float32 | [1, KV, C, D] | window.{k,v}.{l}; P = N + M, | float32 | |
-| | index | int64 | [N] | planner rows first | | [1, KV, P, D] |
+| `window` | planner.{k,v}.{l} | float32 | [1, KV, C, D] | window.{k,v}.{l}, planner | | |
+| | index | int64 | [N] | rows first, P = N + M | float32 | [1, KV, P, D] |
 | | shift | float32 | [N, 3] | | | |
 | | reference.{k,v}.{l} | float32 | [1, KV, M, D] | | | |
 | | reference_shift | float32 | [M, 3] | | | |

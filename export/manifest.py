@@ -38,6 +38,7 @@ RUNTIME = "0.1.0"
 PATCH = 16
 VISION_CELL = 4
 EVEN_STEPS = (2, 4, 8, 16)
+NOTED = ("stage", "step", "recipe")
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def make_manifest(
     """The manifest of files that are already in the folder."""
     cache, image = cache_geometry(config, limits), image_geometry(config, limits)
     interfaces = component_interfaces(cache, image)
-    notes = {key: str(training[key]) for key in ("stage", "step", "recipe") if key in training}
+    notes = {key: str(value) for key, value in training.items() if key in NOTED}
     return Manifest(
         schema=SCHEMA,
         model=Model(config.name, revision),

@@ -114,7 +114,7 @@ def _planner(engine: Engine, models: Models, random: np.random.Generator) -> Pai
     ends = [chunk, *range(chunk + 1, count + 1)]
     for start, end in zip([0, *ends], ends, strict=False):
         span = slice(start, end)
-        inputs = {
+        inputs: dict[str, Array] = {
             "tokens": np.ascontiguousarray(tokens[:, span]),
             "features": np.ascontiguousarray(features[:, span]),
             "positions": np.ascontiguousarray(positions[span]),

@@ -154,7 +154,7 @@ def _read_record(runtime: Runtime, folder: Path) -> SessionRecord:
 
 def _fill(session: Session, record: SessionRecord, arrays: dict[str, NDArray[Any]]) -> None:
     planner, history = session.planner, session.history
-    planner.length, planner.written = record.length, record.written
+    planner.restore(record.length, record.written)
     planner.tokens[: record.length] = arrays["tokens"]
     planner.positions[: record.length] = arrays["positions"]
     for name, cache in planner.cache.items():

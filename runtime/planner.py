@@ -6,7 +6,7 @@ It does not know the token format.
 
 | name | shape | dtype | meaning |
 | --- | --- | --- | --- |
-| `cache["past.k.0"]`, … | [1, KV, C, D] | float32 | one slot per token, written in place |
+| `cache["past.k.0"]`, … | [1, KV, slots, D] | float32 | one row per token, written in place |
 | `tokens` | [C] | int64 | ids; the first `length` are valid |
 | `positions` | [C, 3] | float32 | (t, h, w) of each token |
 | `logits()` | [V] | float32 | after the last token |
@@ -17,9 +17,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.cache import PlannerCache
 from runtime.engines.base import Array, Engine
 from runtime.errors import CapacityError
-from runtime.interfaces import CacheGeometry, cache_names
+from runtime.interfaces import CacheGeometry
 
 CHUNK = 512
 
@@ -33,8 +34,7 @@ class Planner:
     def __init__(
         self, engine: Engine, geometry: CacheGeometry, capacity: int, reuse: bool = True
     ) -> None:
-        shape = (1, geometry.kv_heads, capacity, geometry.head_dim)
-        self.cache = {n: np.zeros(shape, np.float32) for n in cache_names("past", geometry.layers)}
+        self._cache = PlannerCache(geometry, capacity)
         self.tokens = np.zeros(capacity, np.int64)
         self.positions = np.zeros((capacity, 3), np.float32)
         self.features: dict[int, NDArray[np.float32]] = {}
@@ -43,6 +43,11 @@ class Planner:
         self._engine = engine
         self._width = geometry.width
         self._reuse = reuse
+
+    @property
+    def cache(self) -> dict[str, Array]:
+        """The K/V buffers as they are now; valid until the sequence changes."""
+        return self._cache.views
 
     @property
     def capacity(self) -> int:
@@ -89,10 +94,17 @@ class Planner:
         self.written = min(self.written, length)
         self.features = {s: f for s, f in self.features.items() if s < length}
 
+    def restore(self, length: int, written: int) -> None:
+        """Be `length` tokens long, the first `written` of which have rows in `cache`, ready to be
+        filled in."""
+        self.length, self.written = length, written
+        self._cache.fit(max(written, 1), 0)
+
     def _run(self, end: int) -> NDArray[np.float32]:
         logits: Array = np.zeros((1, 0), np.float32)
         while self.written < end:
             stop = min(end, self.written + CHUNK)
+            self._cache.fit(stop, self.written)
             logits = self._chunk(self.written, stop)
             self.written = stop
         return np.asarray(logits[0], np.float32)
@@ -108,6 +120,6 @@ class Planner:
             "features": features,
             "positions": self.positions[start:stop],
             "offset": np.array([start], np.int64),
-            **self.cache,
+            **self._cache.views,
         }
         return self._engine.run(inputs)["logits"]

@@ -11,7 +11,7 @@ import json
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -75,10 +75,26 @@ def cache_folder() -> Path:
 
 
 class Readings:
-    """Calling it reads pictures, in order; None (nothing drawn) stays None."""
+    """Calling it reads pictures, in order; None (nothing drawn) stays None.
+
+    The processes live until `close`, since a reader is slow only at first.
+    """
 
     def __init__(self, jobs: int, folder: Path | None, say: Callable[[str], None]) -> None:
         self._jobs, self._folder, self._say = max(1, jobs), folder, say
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Readings:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
 
     def __call__(self, pictures: Sequence[Pixels | None]) -> list[Reading | None]:
         found: dict[str, Reading] = {}
@@ -92,25 +108,20 @@ class Readings:
                 todo[key] = pixels
             else:
                 found[key] = known
-        found |= self._read_all(todo)
+        results = self._read(list(todo.values()))
+        for number, (key, reading) in enumerate(zip(todo, results, strict=True), 1):
+            found[key] = self._keep(key, reading)
+            self._say(f"reading {number}/{len(todo)}")
         return [None if key is None else found[key] for key in keys]
 
-    def _read_all(self, todo: dict[str, Pixels]) -> dict[str, Reading]:
-        found = {}
-        if self._jobs == 1 or len(todo) < 2:
-            results = map(read_picture, todo.values())
-            for number, (key, reading) in enumerate(zip(todo, results, strict=True), 1):
-                found[key] = self._keep(key, reading)
-                self._say(f"reading {number}/{len(todo)}")
-            return found
-        # Engines of this process hold threads and locks that must not be forked.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(self._jobs, len(todo)), context) as pool:
-            results = pool.map(read_picture, todo.values())
-            for number, (key, reading) in enumerate(zip(todo, results, strict=True), 1):
-                found[key] = self._keep(key, reading)
-                self._say(f"reading {number}/{len(todo)}")
-        return found
+    def _read(self, pictures: Sequence[Pixels]) -> Iterable[Reading]:
+        if self._jobs == 1 or not pictures:
+            return map(read_picture, pictures)
+        if self._pool is None:
+            # Engines of this process hold threads and locks that must not be forked.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._jobs, context)
+        return self._pool.map(read_picture, pictures)
 
     def _recall(self, key: str) -> Reading | None:
         if self._folder is None:

@@ -6,10 +6,11 @@ import argparse
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import bundle_facts, environment
-from benchmarks.quality.evaluation import Evaluation, Settings
+from benchmarks.quality.evaluation import Evaluation, Result, Settings
 from benchmarks.quality.examples import HELD_OUT_SEED
 from benchmarks.quality.readings import Readings, cache_folder
 from benchmarks.quality.report import Row, table
@@ -26,20 +27,16 @@ def run_suites(
         arguments.samples, arguments.seed, arguments.steps, not arguments.no_ceiling
     )
     folder = None if arguments.no_cache else cache_folder()
-    readings = Readings(arguments.jobs or os.cpu_count() or 1, folder, say)
-    evaluation = Evaluation(loaded, settings, readings, say)
     started = time.perf_counter()
     rows: list[Row] = []
     samples: dict[str, Any] = {}
-    for name in arguments.suite:
-        result = SUITES[name](evaluation)
-        rows += result.rows
-        samples[name] = result.samples
-        if arguments.out is not None and result.panels:
-            try:
-                write_sheet(arguments.out / f"{name}.png", result.panels, result.columns)
-            except OSError as error:
-                raise OutputError(f"{arguments.out}: cannot write the sheet: {error}") from error
+    with Readings(arguments.jobs or os.cpu_count() or 1, folder, say) as readings:
+        evaluation = Evaluation(loaded, settings, readings, say)
+        for name in arguments.suite:
+            result = SUITES[name](evaluation)
+            rows += result.rows
+            samples[name] = result.samples
+            _write_sheet(arguments.out, name, result)
     say("")
     data = {
         "command": "eval",
@@ -57,3 +54,12 @@ def run_suites(
         "samples": samples,
     }
     return table(rows), data
+
+
+def _write_sheet(folder: Path | None, name: str, result: Result) -> None:
+    if folder is None or not result.panels:
+        return
+    try:
+        write_sheet(folder / f"{name}.png", result.panels, result.columns)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot write the sheet: {error}") from error

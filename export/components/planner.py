@@ -60,7 +60,9 @@ def _block(
         )
         for kind, new in (("k", k), ("v", v))
     ]  # fmt: skip
-    y = graph.op("Attention", q, *present, "", "", "", length, is_causal=1)
+    zero, axis = graph.ints([0]), graph.ints([2])
+    live = [graph.op("Slice", rows, zero, length, axis) for rows in present]
+    y = graph.op("Attention", q, *live, "", "", "", length, is_causal=1)
     x = graph.op("Add", x, merge(graph, y, block.attention))
     y = rms_norm(graph, x, block.ffn_norm, "ffn_norm")
     return graph.op("Add", x, gated_ffn(graph, y, block.ffn))

@@ -19,82 +19,92 @@ from benchmarks import cli
 from benchmarks.quality import readings
 from benchmarks.quality.examples import reference_examples, story_examples, text_examples
 from benchmarks.quality.facts import (
-    Facts,
-    Figure,
-    compare,
-    compare_markings,
-    facts_of_asked,
-    facts_of_dense,
-    facts_of_scene,
-    is_complete,
-    match,
+    identity,
+    judge,
+    pair,
+    read_dense,
+    read_scene,
+    says_everything,
+    wanted_from_dense,
 )
 from benchmarks.quality.narration import contradictions
 from benchmarks.quality.report import Row, table
-from benchmarks.quality.suites.reference import identity
+from benchmarks.quality.suites.reference import kept
 from benchmarks.quality.suites.story import Page, pages_of_truth, recurring, restated
 from tests.fake_bundle import fake_engines, make_bundle
+from training.storyworld.reader import ReadCharacter, Reading
 from training.storyworld.sampling import sample_scene
-from training.storyworld.scene import Markings, is_held_out
+from training.storyworld.scene import Accessory, Prop, Scene, is_held_out
+from training.storyworld.scoring import wanted_from_asked
 from training.storyworld.text import describe
 
 SCENES = [sample_scene(np.random.default_rng(i), held_out=True) for i in range(20)]
 
 
+def figure(kind: str, color: str, **slots: Any) -> ReadCharacter:
+    return ReadCharacter(0.5, kind, color, slots.get("accessory"), "running", "left", None)
+
+
 @pytest.mark.parametrize("scene", SCENES[:8], ids=range(8))
-def test_a_scene_fits_its_own_dense_prompt(scene: Any) -> None:
-    dense = facts_of_dense(describe(scene))
-    assert is_complete(dense)
-    assert compare(dense, facts_of_scene(scene)).all_right
+def test_a_scene_fits_its_own_dense_prompt(scene: Scene) -> None:
+    dense = describe(scene)
+    assert says_everything(dense)
+    assert judge(wanted_from_dense(dense), read_scene(scene)).all_right
+    assert judge(wanted_from_dense(dense), read_dense(dense)).all_right
 
 
 def test_every_wrong_slot_is_counted_once() -> None:
     scene = next(s for s in SCENES if len(s.characters) == 1 and s.props and s.place != "desert")
-    wanted = facts_of_dense(describe(scene))
-    other = replace(facts_of_scene(scene), place="desert", props=())
-    tally = compare(wanted, other)
-    wrong = {slot for slot in tally.judged if tally.right[slot] < tally.judged[slot]}
-    assert wrong == {"place", "props"}
+    other = replace(read_scene(scene), place="desert", props=())
+    tally = judge(wanted_from_dense(describe(scene)), other)
+    assert sorted(tally.wrong) == ["place", "props"]
     assert tally.total - tally.right.total() == 1 + len(scene.props)
 
 
 def test_no_picture_has_nothing_right() -> None:
-    tally = compare(facts_of_dense(describe(SCENES[0])), None)
+    tally = judge(wanted_from_dense(describe(SCENES[0])), None)
     assert tally.total > 5 and tally.right.total() == 0
 
 
+def test_a_dense_prompt_that_names_no_accessory_means_none() -> None:
+    scene = next(s for s in SCENES if s.characters[0].accessory is None)
+    seen = read_scene(scene)
+    dressed = replace(seen.characters[0], accessory=Accessory("bow", "red"))
+    spoilt = replace(seen, characters=(dressed, *seen.characters[1:]))
+    assert judge(wanted_from_dense(describe(scene)), spoilt).wrong == ["accessory"]
+
+
 def test_a_prompt_leaves_slots_free() -> None:
-    asked = facts_of_asked(
-        {"characters": [{"kind": "fox", "accessory": "red bow"}], "place": "lake"}
-    )
-    seen = Facts((Figure("fox", "blue", "bow", "red", "running", "left"),), place="lake")
-    tally = compare(asked, seen)
+    asked = {"characters": [{"kind": "fox", "accessory": "red bow"}], "place": "lake"}
+    fox = figure("fox", "blue", accessory=Accessory("bow", "red"))
+    seen = Reading((256, 256), False, "lake", None, None, None, (fox,))
+    tally = judge(wanted_from_asked(asked), seen)
     assert set(tally.judged) == {"count", "kind", "accessory", "accessory_color", "place"}
     assert tally.all_right
 
 
 def test_figures_are_paired_by_what_they_look_like() -> None:
-    fox, owl = Figure("fox", "red"), Figure("owl", "blue")
-    assert match((fox, owl), (owl, fox)) == ((fox, fox), (owl, owl))
-    assert match((fox, owl), (owl,)) == ((fox, None), (owl, owl))
-    red, green = Figure("fox", "red"), Figure("fox", "green")
-    assert match((red, green), (green, red)) == ((red, red), (green, green))
+    fox, owl = figure("fox", "red"), figure("owl", "blue")
+    assert pair([fox, owl], [owl, fox]) == [(fox, fox), (owl, owl)]
+    assert pair([fox, owl], [owl]) == [(fox, None), (owl, owl)]
+    red, green = figure("fox", "red"), figure("fox", "green")
+    assert pair([red, green], [green, red]) == [(red, red), (green, green)]
 
 
-def test_hues_are_on_a_circle() -> None:
-    wanted = Markings("dots", 0.98, 0.5, 0.5)
-    near, far = Markings("dots", 0.02, 0.1, 0.9), Markings("dots", 0.5, 0.5, 0.5)
-    assert compare_markings(wanted, near).all_right
-    assert compare_markings(wanted, far).right == {"form": 1, "hue": 0, "markings": 0}
-    assert compare_markings(wanted, None).right.total() == 0
+def test_nonsense_with_many_animals_is_judged_at_once() -> None:
+    dense = "flat picture, lake at night, clear: " + "; ".join(["a red fox"] * 40)
+    assert judge(wanted_from_dense(dense), read_dense(dense)).total > 0
+    assert pair(read_dense(dense).characters, read_dense(dense).characters)
 
 
 def test_identity_needs_the_right_figure() -> None:
     scene = next(s for s in SCENES if len(s.characters) == 2)
-    facts = facts_of_scene(scene)
-    assert identity(facts.figures[1], facts).all_right
-    assert identity(facts.figures[1], replace(facts, figures=facts.figures[:1])).right["form"] <= 1
-    assert identity(facts.figures[0], None).right.total() == 0
+    seen = read_scene(scene)
+    first, second = seen.characters
+    assert kept(second, seen).all_right
+    assert "markings" in kept(second, replace(seen, characters=(first,))).wrong
+    assert kept(first, None).right.total() == 0
+    assert identity(first, None).right.total() == 0
 
 
 def test_examples_are_fixed_held_out_and_full() -> None:
@@ -110,7 +120,7 @@ def test_examples_are_fixed_held_out_and_full() -> None:
 
 def test_a_true_story_agrees_with_itself() -> None:
     for example in story_examples(3):
-        pages = pages_of_truth(example, [facts_of_scene(scene) for scene in example.drawn])
+        pages = pages_of_truth(example, [read_scene(scene) for scene in example.drawn])
         for page in pages:
             assert contradictions(page.text, page.described).all_right
         assert recurring(pages).total and recurring(pages).all_right
@@ -119,35 +129,36 @@ def test_a_true_story_agrees_with_itself() -> None:
 
 def test_a_changed_character_is_noticed() -> None:
     example = story_examples(1)[0]
-    pages = pages_of_truth(example, [facts_of_scene(scene) for scene in example.drawn])
+    pages = pages_of_truth(example, [read_scene(scene) for scene in example.drawn])
     seen = pages[-1].seen
     assert seen is not None
-    changed = [replace(f, color="plaid", markings=None) for f in seen.figures]
-    spoilt = [*pages[:-1], replace(pages[-1], seen=replace(seen, figures=tuple(changed)))]
+    changed = tuple(replace(c, color=None, markings=None) for c in seen.characters)
+    spoilt = [*pages[:-1], replace(pages[-1], seen=replace(seen, characters=changed))]
     tally = recurring(spoilt)
     assert tally.right["named"] < tally.judged["named"]
     assert tally.right["markings"] < tally.judged["markings"]
 
 
 def test_narration_is_held_against_the_picture() -> None:
-    facts = Facts((Figure("fox", "red"),), "beach", "night", "clear", "flat", (("lantern", 0),))
+    props = (Prop("lantern", 0),)
+    seen = Reading((0, 0), False, "beach", "night", "clear", "flat", (figure("fox", "red"),), props)
     text = "One morning, a blue fox went into the forest with a lantern in the rain."
-    tally = contradictions(text, facts)
+    tally = contradictions(text, seen)
     assert tally.judged == {"place": 1, "time": 1, "weather": 1, "color": 1, "kind": 1, "props": 1}
     assert {slot for slot in tally.judged if tally.right[slot]} == {"kind", "props"}
 
 
-def test_facts_survive_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
+def test_readings_survive_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
 
-    def read(pixels: np.ndarray) -> Facts:
+    def read(pixels: Any) -> Reading:
         calls.append(pixels)
-        return facts_of_scene(SCENES[len(calls)])
+        return read_scene(SCENES[len(calls)])
 
-    monkeypatch.setattr(readings, "read_facts", read)
+    monkeypatch.setattr(readings, "read_picture", read)
     pictures = [np.full((64, 64, 4), value, np.uint8) for value in (1, 2, 1)]
     found = readings.Readings(1, tmp_path, lambda _: None)([*pictures, None])
-    assert found[0] == found[2] == facts_of_scene(SCENES[1]) and found[3] is None
+    assert found[0] == found[2] == read_scene(SCENES[1]) and found[3] is None
     again = readings.Readings(1, tmp_path, lambda _: None)(pictures)
     assert again == found[:3] and len(calls) == 2
 
@@ -166,7 +177,7 @@ def fake_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bundle"
     make_bundle(folder)
     monkeypatch.setattr(runtime.loading, "open_engines", fake_engines)
-    monkeypatch.setattr(readings, "read_facts", lambda pixels: facts_of_scene(SCENES[0]))
+    monkeypatch.setattr(readings, "read_picture", lambda pixels: read_scene(SCENES[0]))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return folder
 

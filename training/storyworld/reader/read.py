@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,7 @@ from training.storyworld.canvas import Pen, surface
 from training.storyworld.props import draw_prop
 from training.storyworld.reader.ground import STAND_IN, find_ground
 from training.storyworld.reader.people import Found, View, count_figures, fit_figures
+from training.storyworld.reader.poster import Poster, find_poster
 from training.storyworld.reader.reading import ReadCharacter, Reading, ReadMarkings
 from training.storyworld.reader.things import PROP_INK, Thing, find_prop, prop_places
 from training.storyworld.render import backdrop
@@ -21,6 +24,9 @@ MIN_EXPLAINED = 0.35
 MIN_SHARPNESS = 0.0
 MAX_RESIDUAL = 26.0
 STICKER_SHARE = 0.12
+POSTER_BELOW = 0.45
+MIN_POSTER = 0.35
+MIN_GROUND = 0.2
 
 
 def flattened(image: Bytes) -> tuple[Bytes, bool]:
@@ -123,13 +129,28 @@ def read(image: Bytes) -> Reading:
         style, found, things = _figures(flat, np.full_like(flat, 255), STYLES, True)
         return _reading(size, True, {"style": style}, {}, found, things)
     ground = find_ground(flat)
+    poster = find_poster(flat) if ground.explained < POSTER_BELOW else None
+    if poster is not None and poster.explained > max(ground.explained + 0.15, MIN_POSTER):
+        return _read_poster(flat, size, poster)
     values = ground.values
     scene = Scene(
         (STAND_IN,), values["place"], values["time"], values["weather"], values["style"], size=size
     )
     behind = np.ascontiguousarray(backdrop(scene)[..., :3])
     _, found, things = _figures(flat, behind, (values["style"],), False)
+    if ground.explained < MIN_GROUND:
+        values = {}
     return _reading(size, False, values, ground.margins, found, things)
+
+
+def _read_poster(flat: Bytes, size: tuple[int, int], poster: Poster) -> Reading:
+    """A poster shows no time and no weather, and its style only in the figures."""
+    scene = Scene((STAND_IN,), poster.place, palette=poster.palette, size=size)
+    behind = np.ascontiguousarray(backdrop(scene)[..., :3])
+    style, found, things = _figures(flat, behind, STYLES, False)
+    reading = _reading(size, False, {"place": poster.place, "style": style}, {}, found, things)
+    confidence = {**reading.confidence, "place": min(poster.margin / 0.02, 1.0)}
+    return replace(reading, palette=poster.palette, confidence=confidence)
 
 
 def _reading(

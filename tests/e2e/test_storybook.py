@@ -1,0 +1,227 @@
+"""The shipped bundle, end to end: what the visualizer may see, sameness, sessions, documents."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import runtime
+from runtime.engines.base import Array
+from runtime.history import PlacedPicture
+from runtime.illustrate import Commission, illustrate
+from runtime.planner import Planner
+
+PROMPT = "Tell an illustrated story about a red fox who finds a lantern, in 3 pictures."
+SMALL = {"size": (128, 128), "max_images": 3}
+
+
+@pytest.fixture(scope="module")
+def rt() -> runtime.Runtime:
+    return runtime.load()
+
+
+class Drawn:
+    """A finished session and the commission of each of its pictures, to be drawn again."""
+
+    def __init__(self, rt: runtime.Runtime) -> None:
+        self.rt, self.session = rt, rt.session()
+        self.commissions: list[Commission] = []
+        self.document = self.session.generate(PROMPT, seed=5, **SMALL)
+
+    def draw_again(self, k: int) -> Array:
+        """The latent of picture k, from the caches as they are now."""
+        pictures = self.session.history.pictures[:k]
+        planner, commission = self.session.planner, self.commissions[k]
+        return illustrate(self.rt, planner, pictures, commission, lambda: None).latent
+
+    def slots(self, k: int) -> range:
+        return self.commissions[k].dense
+
+
+@pytest.fixture(scope="module")
+def drawn(rt: runtime.Runtime) -> Iterator[Drawn]:
+    commissions: list[Commission] = []
+
+    def watched(
+        rt: runtime.Runtime,
+        planner: Planner,
+        pictures: list[PlacedPicture],
+        commission: Commission,
+        check: Callable[[], None],
+    ) -> object:
+        commissions.append(commission)
+        return illustrate(rt, planner, pictures, commission, check)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runtime.turn.illustrate", watched)
+        result = Drawn(rt)
+    result.commissions = commissions
+    assert len(commissions) == 3
+    yield result
+
+
+def disturb(planner: Planner, slots: list[int]) -> Callable[[], None]:
+    """Overwrites K and V of `slots` in every layer; the returned call restores them."""
+    kept = {name: cache[:, :, slots].copy() for name, cache in planner.cache.items()}
+    noise = np.random.default_rng(0)
+    for cache in planner.cache.values():
+        cache[:, :, slots] += noise.standard_normal(cache[:, :, slots].shape).astype(np.float32)
+
+    def restore() -> None:
+        for name, cache in planner.cache.items():
+            cache[:, :, slots] = kept[name]
+
+    return restore
+
+
+def test_drawing_again_gives_the_same_bits(drawn: Drawn) -> None:
+    for k, picture in enumerate(drawn.session.history.pictures):
+        np.testing.assert_array_equal(drawn.draw_again(k), picture.latent)
+
+
+def test_text_outside_the_window_does_not_reach_the_picture(drawn: Drawn) -> None:
+    """Rule 2: user text, narration and earlier dense prompts, as the visualizer would see them."""
+    k = 2
+    before = drawn.draw_again(k)
+    window = set(drawn.slots(k))
+    for picture in drawn.session.history.pictures[:k]:
+        window |= set(picture.slots)
+    outside = [slot for slot in range(drawn.session.planner.length) if slot not in window]
+    earlier = [slot for j in range(k) for slot in drawn.slots(j)]
+    assert earlier and set(earlier) <= set(outside)
+    restore = disturb(drawn.session.planner, outside)
+    try:
+        np.testing.assert_array_equal(drawn.draw_again(k), before)
+    finally:
+        restore()
+
+
+@pytest.mark.parametrize("part", ["dense prompt", "what the planner sees of a reference"])
+def test_what_is_in_the_window_reaches_the_picture(drawn: Drawn, part: str) -> None:
+    before = drawn.draw_again(2)
+    inside = drawn.slots(2) if part == "dense prompt" else drawn.session.history.pictures[0].slots
+    restore = disturb(drawn.session.planner, list(inside))
+    try:
+        assert not np.array_equal(drawn.draw_again(2), before)
+    finally:
+        restore()
+    np.testing.assert_array_equal(drawn.draw_again(2), before)
+
+
+def test_a_references_clean_tokens_reach_the_picture(
+    drawn: Drawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = drawn.draw_again(1)
+    store = drawn.rt.references
+    real = store.kv
+    monkeypatch.setattr(
+        store, "kv", lambda picture: {n: a * np.float32(1.5) for n, a in real(picture).items()}
+    )
+    assert not np.array_equal(drawn.draw_again(1), before)
+
+
+def relative(one: Array, other: Array) -> float:
+    return float(np.linalg.norm(one - other) / np.linalg.norm(other))
+
+
+def test_planner_cache_equals_one_full_pass_in_every_layer(drawn: Drawn) -> None:
+    session = drawn.session
+    grown = session.planner
+    geometry = drawn.rt.bundle.manifest.cache
+    whole = Planner(drawn.rt.engines["planner"], geometry, grown.capacity)
+    length = grown.written
+    whole.tokens[:], whole.positions[:] = grown.tokens, grown.positions
+    whole.features, whole.length = dict(grown.features), length
+    whole.logits()
+    for name, cache in whole.cache.items():
+        assert relative(grown.cache[name][:, :, :length], cache[:, :, :length]) < 1e-4, name
+
+
+def test_stored_reference_kv_equals_a_new_commit_in_every_layer(drawn: Drawn) -> None:
+    picture = drawn.session.history.pictures[0]
+    stored = {n: a.copy() for n, a in drawn.rt.references.kv(picture).items()}
+    drawn.rt.references.clear()
+    for name, array in drawn.rt.references.kv(picture).items():
+        np.testing.assert_array_equal(array, stored[name], err_msg=name)
+
+
+@pytest.mark.parametrize("off", ["planner_kv", "reference_kv", "window"])
+def test_reuse_off_gives_the_same_document(drawn: Drawn, off: str) -> None:
+    plain = runtime.load(reuse=runtime.Reuse(**{off: False}))
+    document = plain.generate(PROMPT, seed=5, **SMALL)
+    assert document.text == drawn.document.text
+    for mine, theirs in zip(document.images, drawn.document.images, strict=True):
+        gap = np.abs(mine.pixels.astype(int) - theirs.pixels.astype(int))
+        # One full pass sums in another order than many short ones: at most a rounding step.
+        assert gap.max() <= (2 if off == "planner_kv" else 0)
+
+
+def test_same_seed_same_bits_after_other_documents(rt: runtime.Runtime, drawn: Drawn) -> None:
+    rt.generate("Draw a blue owl.", seed=1, size=(128, 128))
+    again = rt.generate(PROMPT, seed=5, **SMALL)
+    assert again.digest() == drawn.document.digest()
+    assert rt.generate(PROMPT, seed=6, **SMALL).digest() != again.digest()
+
+
+def test_same_seed_same_bits_in_another_process(drawn: Drawn) -> None:
+    code = (
+        "import json, runtime;"
+        f"print(runtime.generate({PROMPT!r}, seed=5, **{SMALL!r}).digest())"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert found == [drawn.document.digest()]
+
+
+def test_a_restored_session_goes_on_with_the_same_bits(
+    rt: runtime.Runtime, tmp_path: Path
+) -> None:
+    chat = rt.session()
+    chat.generate("Draw a green frog with a red hat on the beach.", seed=3, size=(128, 128))
+    chat.save(tmp_path / "chat")
+    here = chat.generate("Now make it night.", seed=4, size=(128, 128))
+    there = runtime.load().restore(tmp_path / "chat")
+    assert there.generate("Now make it night.", seed=4, size=(128, 128)).digest() == here.digest()
+
+
+def test_two_interleaved_sessions_give_what_each_gives_alone(rt: runtime.Runtime) -> None:
+    prompts = ("Draw a red fox in the forest.", "Draw a white bear in the snowfield.")
+    alone = [rt.generate(p, seed=2, size=(128, 128)).digest() for p in prompts]
+    streams = [rt.session().stream(p, seed=2, size=(128, 128)) for p in prompts]
+    found: dict[int, str] = {}
+    while len(found) < len(streams):
+        for i, stream in enumerate(streams):
+            event = next(stream, None)
+            if isinstance(event, runtime.Finished):
+                found[i] = event.document.digest()
+    assert [found[0], found[1]] == alone
+
+
+def test_a_picture_in_the_prompt_is_seen_and_referenced(rt: runtime.Runtime) -> None:
+    picture = rt.generate("Draw a pink cat with a blue bow.", seed=2, size=(128, 128)).images[0]
+    order = "Now make it night."
+    seen = rt.generate([picture.pixels, order], seed=3)
+    assert seen.stats.images[0].references == 1
+    assert seen.images[0].pixels.shape == picture.pixels.shape
+    other = rt.generate([np.zeros_like(picture.pixels), order], seed=3)
+    assert other.digest() != seen.digest()
+
+
+def test_the_command_writes_the_page_and_says_so_in_json(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-c", "import sys; from runtime.cli.main import main; sys.exit(main())",
+        "generate", "--seed", "5", "--size", "128x128",
+        "--max-images", "1", "--output", str(tmp_path / "out"), "--json", PROMPT,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["images"]
+    assert (tmp_path / "out" / "story.html").read_text().startswith("<!doctype html>")
+    assert list((tmp_path / "out").glob("*.png"))
