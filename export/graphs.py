@@ -46,12 +46,13 @@ def build_graphs(
     first."""
     check_exportable(models.visualizer)
     folder.mkdir(parents=True, exist_ok=True)
+    small = models.planner.config.twin.width**2 // 4
     files = {stem: WeightFile(folder / f"{stem}.weights") for stem in set(DATA_FILES.values())}
     written: dict[str, tuple[str, ...]] = {}
     try:
         for name, build in _builders(models).items():
             file = files[DATA_FILES[name]]
-            graph = GraphBuilder(name, STORAGES[precision](file))
+            graph = GraphBuilder(name, STORAGES[precision](file, small))
             build(graph)
             model = graph.model(interfaces[name])
             (folder / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))

@@ -189,8 +189,6 @@ def _beside(out: Path) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         yield folder
     except OSError as error:
-        if isinstance(error, ExportError):
-            raise
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = (
             "the disk is full; free some space" if full else "choose a folder that can be written"
@@ -209,5 +207,9 @@ def _publish(folder: Path, out: Path) -> None:
         return
     old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
     os.rename(out, old)
-    os.rename(folder, out)
+    try:
+        os.rename(folder, out)
+    except OSError:
+        os.rename(old, out)
+        raise
     shutil.rmtree(old, ignore_errors=True)

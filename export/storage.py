@@ -1,8 +1,9 @@
 """How weights are stored in a bundle: their precision, and the data files graphs share.
 
 A `WeightFile` holds tensors by content, so graphs with the same weights share the bytes. `Storage`
-turns a weight into graph nodes for one precision. Small tensors stay float32, and those under
-`INLINE` bytes stay inside the graph, where shapes and constants must be.
+turns a weight into graph nodes for one precision. Weights of at most `small` elements stay
+float32: they are the layers next to pixels and latents, where errors show, and little of the size.
+Tensors under `INLINE` bytes stay inside the graph, where shapes and constants must be.
 
 | precision | matrices and convolutions | computes in |
 | --- | --- | --- |
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 INLINE = 1024
 ALIGNMENT = 64
-SMALL = 4096
 Array = NDArray[Any]
 
 
@@ -78,8 +78,9 @@ class Float32Storage:
 
     precision = "fp32"
 
-    def __init__(self, file: WeightFile) -> None:
+    def __init__(self, file: WeightFile, small: int = 0) -> None:
         self.file = file
+        self.small = small
         self.external = False
 
     def tensor(self, name: str, array: Array) -> onnx.TensorProto:
@@ -115,7 +116,7 @@ class Int8Storage(Float32Storage):
     precision = "w8"
 
     def weight(self, graph: GraphBuilder, weight: Array, name: str, axis: int) -> str:
-        if weight.size < SMALL:
+        if weight.size <= self.small:
             return graph.tensor(weight, f"{name}.weight")
         values, scale = quantize(weight, axis)
         value = graph.tensor(values, f"{name}.weight")

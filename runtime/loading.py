@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from runtime.bundle import Bundle, read_bundle
 from runtime.document import Document
-from runtime.engines import Engines, open_engines
+from runtime.engines import Engines, check_device, open_engines
 from runtime.errors import BundleMissing
 from runtime.events import Event
 from runtime.grid import all_grids
@@ -52,6 +52,7 @@ def load(
     `reference_bytes` bounds the store of reference K/V. `verify` True checks digests, False does
     not, None does the first time. Raises `BundleError` or `OptionError`.
     """
+    check_device(device)
     found = read_bundle(_folder(bundle))
     if verify:
         found.verify()

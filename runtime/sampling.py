@@ -29,7 +29,8 @@ def choose(
         return int(np.argmax(scores))
     ids = np.flatnonzero(allowed)
     scores = scores[ids]
-    weights = np.exp((scores - scores.max()) / temperature)
+    with np.errstate(over="ignore"):
+        weights = np.exp((scores - scores.max()) / temperature)
     order = np.argsort(-weights, kind="stable")
     cumulative = np.cumsum(weights[order])
     kept = int(np.searchsorted(cumulative, min(top_p, 1.0) * cumulative[-1])) + 1

@@ -1,8 +1,8 @@
 """The training loop that every stage runs in: steps, schedule, averages, logs, exact resume.
 
 A stage brings a model, a batch for every step number and a loss. Batches depend on (seed, step)
-only, so a run that was killed continues as if it had not been. The loop knows nothing of what is
-learned.
+only, so a run that was killed continues as if it had not been. Under torchrun every process takes
+its own batches and the gradients are averaged. The loop knows nothing of what is learned.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -48,15 +50,47 @@ class Stage(Protocol):
         """Writes the checkpoint; the model holds the averaged weights meanwhile."""
 
 
+@dataclass(frozen=True)
+class Workers:
+    """This process among those that train together."""
+
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def join(cls) -> Workers:
+        """Joins the group that torchrun started, or stands alone."""
+        count = int(os.environ.get("WORLD_SIZE", "1"))
+        if count > 1 and not dist.is_initialized():
+            dist.init_process_group("gloo")
+        return cls(dist.get_rank(), count) if count > 1 else cls()
+
+    def average_gradients(self, parameters: list[nn.Parameter]) -> None:
+        """Every process ends with the mean; one message, in the order of the parameters."""
+        if self.count == 1:
+            return
+        flat = torch.cat([_gradient(p).flatten() for p in parameters])
+        dist.all_reduce(flat)
+        flat /= self.count
+        for parameter, part in zip(
+            parameters, flat.split([p.numel() for p in parameters]), strict=True
+        ):
+            parameter.grad = part.view_as(parameter)
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
 class _Steps(Dataset[Any]):
-    def __init__(self, batches: Batches, steps: int) -> None:
-        self.batches, self.steps = batches, steps
+    def __init__(self, batches: Batches, steps: int, workers: Workers) -> None:
+        self.batches, self.steps, self.workers = batches, steps, workers
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, step: int) -> Any:
-        return self.batches(step)
+        return self.batches(step * self.workers.count + self.workers.rank)
 
 
 def _quiet_worker(_: int) -> None:
@@ -66,12 +100,13 @@ def _quiet_worker(_: int) -> None:
 def train(stage: Stage, config: LoopConfig, folder: Path, seed: int) -> None:
     """Runs `stage` to `config.steps`, from `folder`'s state where there is one."""
     folder.mkdir(parents=True, exist_ok=True)
+    workers = Workers.join()
     torch.manual_seed(seed)
     optimizers = build_optimizers(stage.model, config)
     average = Average(stage.model, config.ema)
     start = _resume(folder, stage.model, optimizers, average)
     loader = DataLoader(
-        _Steps(stage.batches, config.steps),
+        _Steps(stage.batches, config.steps, workers),
         batch_size=None,
         sampler=range(start, config.steps),
         num_workers=config.workers,
@@ -81,13 +116,14 @@ def train(stage: Stage, config: LoopConfig, folder: Path, seed: int) -> None:
     log = Metrics(folder, config.log_every)
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
     for step, batch in enumerate(loader, start=start):
-        torch.manual_seed(seed * 1_000_003 + step)
+        torch.manual_seed((seed * 1_000_003 + step) * workers.count + workers.rank)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["base_rate"] * rate_factor(step, config)
         for loss, metrics in stage.losses(batch, step):
             loss.backward()
             log.add(metrics)
+        workers.average_gradients(parameters)
         norm = nn.utils.clip_grad_norm_(parameters, config.clip)
         if not torch.isfinite(norm):
             raise TrainingError(f"step {step}: the gradient is not finite; lower the rate")
@@ -95,6 +131,8 @@ def train(stage: Stage, config: LoopConfig, folder: Path, seed: int) -> None:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         average.update(stage.model, step)
+        if workers.rank:
+            continue
         log.step(step, float(norm))
         last = step + 1 == config.steps
         if last or (step + 1) % config.save_every == 0:

@@ -10,6 +10,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from training.errors import TrainingError
 from training.loop import Stage, train
 from training.models import named_config
@@ -53,6 +55,7 @@ def run(name: str, runs: Path, overrides: dict[str, Any] | None = None) -> Path:
     recipe = read_recipe(name, overrides)
     folder = runs / Path(name).stem
     logger.info("stage %s in %s", recipe.stage, folder)
+    torch.manual_seed(recipe.seed)
     train(make_stage(recipe, runs), recipe.loop, folder, recipe.seed)
     return folder / "checkpoint"
 

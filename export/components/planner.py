@@ -1,7 +1,8 @@
 """The planner's graph: one step of causal decoding over a cache that is written in place.
 
 `TensorScatter` puts the new keys and values at `offset` of the bound cache; `Attention` reads the
-first `offset + S` slots (`nonpad_kv_seqlen`), so what stands behind them never matters.
+first `offset + S` slots, so what stands behind them never matters. They are sliced off before it,
+because ONNX Runtime's kernel does the work of every slot it is given, live or not.
 """
 
 from __future__ import annotations

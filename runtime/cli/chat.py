@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
                         help="where answers are saved (default: out/chat)")  # fmt: skip
     parser.add_argument("--session", type=Path, metavar="FOLDER",
                         help="continue a saved session, and save it on leaving")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the result as the last line")
     add_option_arguments(parser)
     add_bundle_arguments(parser)
     arguments = parser.parse_args(argv)
@@ -43,11 +45,14 @@ def main(argv: Sequence[str]) -> int:
     kept = arguments.session
     restored = kept is not None and kept.exists()
     session = runtime.restore(kept) if restored else runtime.session()
+    chat = Chat(session, arguments)
     try:
-        Chat(session, arguments).run()
+        chat.run()
     finally:
         if kept is not None:
             print(f"session saved to {session.save(kept)}", file=sys.stderr)
+    if arguments.json:
+        print(json.dumps({"turns": session.turns, "files": [str(file) for file in chat.files]}))
     return 0
 
 
@@ -59,6 +64,7 @@ class Chat:
         self._options = options_of(arguments)
         self._folder: Path = arguments.output
         self._images: list[Path] = []
+        self.files: list[Path] = []
         self._interactive = sys.stdin.isatty()
 
     def run(self) -> None:
@@ -101,6 +107,7 @@ class Chat:
             document = stop.document
         folder = self._folder / f"turn-{self._session.turns}"
         files, _ = save_all(document, [folder], COMMAND) if document.segments else ([], True)
+        self.files += files
         _show(document, files, quiet=progress.on)
 
 

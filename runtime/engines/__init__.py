@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from runtime.engines.base import Engine, Engines
-from runtime.engines.registry import open_engines
+from runtime.engines.registry import check_device, open_engines
 
-__all__ = ["Engine", "Engines", "open_engines"]
+__all__ = ["Engine", "Engines", "check_device", "open_engines"]

@@ -12,14 +12,19 @@ DEVICES = ("auto", "cpu")
 CPU_PROVIDER = "CPUExecutionProvider"
 
 
+def check_device(device: str) -> None:
+    """Raise `OptionError` for a device this runtime does not serve."""
+    if device not in DEVICES:
+        raise OptionError(f"device: expected one of {list(DEVICES)}, found {device!r}")
+
+
 def open_engines(bundle: Bundle, device: str = "auto", threads: int | None = None) -> Engines:
     """Engines of a bundle for a device; the CPU's ONNX variants are the default and the fallback.
 
     Nothing is opened yet. Raises `OptionError` for a device this runtime does not serve and
     `EngineError` where a component has no variant for it.
     """
-    if device not in DEVICES:
-        raise OptionError(f"device: expected one of {list(DEVICES)}, found {device!r}")
+    check_device(device)
     variants: dict[str, Variant] = {}
     for name in bundle.manifest.components:
         variant = bundle.variant(name, "onnxruntime", CPU_PROVIDER)

@@ -78,7 +78,7 @@ def _spread(spread: Spread, number: int) -> str:
     elif not prose or spread.image.size[0] > WIDE * spread.image.size[1]:
         kinds.append("wide")
     figure = _figure(spread.image) if spread.image is not None else ""
-    return f'<section class="{" ".join(kinds)}" id="page-{number}">{figure}{words}</section>'
+    return f'<section class="{" ".join(kinds)}" id="page-{number}">{words}{figure}</section>'
 
 
 def _figure(image: Image) -> str:

@@ -140,22 +140,19 @@ def test_generate_writes_and_reports(
         (["a fox", "--steps", "7"], "schedules"),
         (["a fox", "--image", "none.png"], "found none at"),
         (["a fox", "-o", "story.pdf"], "html or .md"),
-        (["a fox", "--device", "tpu"], None),
+        (["a fox", "--device", "tpu"], "device: expected one of"),
         (["a fox", "--bundle", "/nonexistent"], "bundle folder"),
     ],
 )
 def test_bad_requests_exit_with_two(
     bundle: Path,
     arguments: list[str],
-    message: str | None,
+    message: str,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    if message is None:
-        monkeypatch.undo()
-        message = "device"
     code = main(["generate", "--bundle", str(bundle), "--json", *arguments])
     shown = capsys.readouterr()
     assert code == 2
@@ -208,7 +205,8 @@ def test_chat_saves_every_turn_and_the_session(
     assert sorted(p.name for p in (tmp_path / "chat").iterdir()) == ["turn-1", "turn-2"]
     assert "control tag" in capsys.readouterr().err
     lines = iter(["Again."])
-    assert chat.main([*arguments, *kept]) == 0
+    assert chat.main([*arguments, *kept, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["turns"] == 3
     assert (tmp_path / "chat/turn-3/story.html").is_file()
 
 

@@ -82,11 +82,13 @@ def wanted_from_scene(scene: Scene) -> Wanted:
 
 
 def wanted_from_asked(asked: Mapping[str, Any]) -> Wanted:
-    """What a turn's `asked` (see `documents.document`) demands of its first picture."""
+    """What a turn's `asked` (see `documents.document`) demands of its first picture; a poster
+    cannot show time and weather, so there they are not judged."""
     figures = tuple(asked.get("characters") or ())
+    hidden = ("time", "weather") if asked.get("palette") else ()
     return Wanted(
         characters=figures,
-        backdrop={s: asked[s] for s in BACKDROP_SLOTS if asked.get(s)},
+        backdrop={s: asked[s] for s in BACKDROP_SLOTS if asked.get(s) and s not in hidden},
         props=tuple(asked.get("props") or ()),
         count=len(figures) or None,
         sticker=asked.get("sticker"),
@@ -116,8 +118,10 @@ def score(wanted: Wanted | Scene, reading: Reading) -> Score:
 
 def _accessory(value: Any) -> Accessory | None:
     """An asked accessory in any of its forms; None for explicitly none."""
-    if not value or isinstance(value, Accessory):
-        return value or None
+    if not value:
+        return None
+    if isinstance(value, Accessory):
+        return value
     if isinstance(value, Mapping):
         return Accessory(str(value["kind"]), str(value["color"]))
     color, _, kind = str(value).partition(" ")

@@ -33,7 +33,8 @@ from training.storyworld.reader import ReadCharacter, Reading
 
 SHARE = 0.15
 PICTURES = 4
-MOST = 8
+# Enough to tell that too many were drawn.
+MOST = PICTURES + 2
 
 
 @dataclass(frozen=True)

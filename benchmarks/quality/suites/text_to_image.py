@@ -32,6 +32,7 @@ from training.storyworld.scoring import Wanted, wanted_from_asked
 from training.storyworld.text import describe
 
 FEW = 2
+SAME_SHAPE = 1.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +106,24 @@ def _count_rows(samples: Sequence[Sample], judged: Sequence[Tally]) -> list[Row]
     """The pictures asked for, and the easier half of the prompts."""
     few = [t for s, t in zip(samples, judged, strict=True) if len(s.asked.characters) <= FEW]
     exact = [len(s.document.images) == s.example.asked["pictures"] for s in samples]
+    shaped = [_has_shape(s) for s in samples if "size" in s.example.asked]
     seconds = [s.document.stats.total_s for s in samples]
     return [
         Row("t2i", f"slots right, up to {FEW} characters", total(few).share(), total(few).total),
         Row("t2i", f"all slots right, up to {FEW} characters", _all_right(few), len(few)),
         Row("t2i", "pictures asked = drawn", sum(exact) / len(exact), len(exact)),
+        Row("t2i", "shape as asked", sum(shaped) / len(shaped) if shaped else None, len(shaped)),
         Row("t2i", "time, median", median(seconds), len(seconds), unit="s"),
     ]
+
+
+def _has_shape(sample: Sample) -> bool:
+    """Whether the picture is about as wide for its height as asked: "panoramic" says no number."""
+    if not sample.document.images:
+        return False
+    asked, drawn = sample.example.asked["size"], sample.document.images[0].size
+    ratio = (asked[0] * drawn[1]) / (asked[1] * drawn[0])
+    return max(ratio, 1 / ratio) <= SAME_SHAPE
 
 
 def _visualizer_rows(samples: Sequence[Sample]) -> list[Row]:

@@ -139,7 +139,7 @@ def _settle(window: Window, guess: Guess) -> Guess:
     return best
 
 
-def smooth(plane: Floats, reach: int = 2) -> Floats:
+def smooth(plane: Floats, reach: int = 3) -> Floats:
     """Two box blurs along both axes."""
     for axis in (0, 1):
         for _ in range(2):

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from training.storyworld.reader.figures import CAP
 from training.storyworld.canvas import Pen, surface
 from training.storyworld.props import draw_prop
+from training.storyworld.reader.figures import CAP
 from training.storyworld.reader.ground import STAND_IN, find_ground
 from training.storyworld.reader.people import Found, View, count_figures, fit_figures
 from training.storyworld.reader.poster import Poster, find_poster
@@ -19,7 +19,7 @@ from training.storyworld.render import backdrop
 from training.storyworld.scene import MAX_PROPS, STYLES, Accessory, Prop, Scene
 
 Bytes = NDArray[np.uint8]
-MIN_MARGIN = {"kind": 0.02, "color": 0.02, "action": 0.02, "facing": 0.02}
+MIN_MARGIN = 0.015
 MIN_EXPLAINED = 0.35
 MIN_SHARPNESS = 0.0
 MAX_RESIDUAL = 26.0
@@ -39,11 +39,13 @@ def flattened(image: Bytes) -> tuple[Bytes, bool]:
     return (color + 0.5).astype(np.uint8), True
 
 
-def _things(image: Bytes, style: str, sticker: bool, count: int) -> list[Thing]:
+def _things(
+    image: Bytes, behind: Bytes, style: str, sticker: bool, count: int
+) -> list[Thing]:
     """The props in the gaps of `count` figures."""
     size = (image.shape[1], image.shape[0])
     spots = prop_places(size, sticker, STAND_IN, count).props
-    found = [find_prop(image, spot, style, gap) for gap, spot in enumerate(spots)]
+    found = [find_prop(image, behind, spot, style, gap) for gap, spot in enumerate(spots)]
     good = [t for t in found if t is not None and t.cost < t.runner_up and t.cost < t.blurred]
     good.sort(key=lambda t: t.cost)
     return sorted(good[:MAX_PROPS], key=lambda t: t.gap)
@@ -63,18 +65,21 @@ def _unhidden(size: tuple[int, int], sticker: bool, things: list[Thing], count: 
 
 
 def _character(found: Found, width: int) -> ReadCharacter:
+    """The figure's slots, None where it is not certain. A blob has a coat's colour but no face:
+    its blurred model fits as well as the sharp one, and so does the one looking the other way."""
     best = found.best
     sure = (
         found.explained > MIN_EXPLAINED
         and found.sharpness > MIN_SHARPNESS
         and found.residual < MAX_RESIDUAL
+        and found.margins["facing"] > MIN_MARGIN
     )
     values = {
         "kind": best.shape.kind, "color": best.coat,
         "action": best.shape.action, "facing": best.shape.facing,
     }  # fmt: skip
     slots = {
-        s: v if sure and found.margins[s] > MIN_MARGIN[s] else None for s, v in values.items()
+        s: v if sure and found.margins[s] > MIN_MARGIN else None for s, v in values.items()
     }
     worn = Accessory(best.shape.worn, best.worn_color) if best.shape.worn and sure else None
     markings = None
@@ -107,7 +112,7 @@ def _figures(
     count, counted = count_figures(View(flat, behind, clear, styles[0], sticker))
     best: tuple[float, str, list[Found], list[Thing]] = (-1.0, styles[0], [], [])
     for style in styles:
-        things = _things(flat, style, sticker, count)
+        things = _things(flat, behind, style, sticker, count)
         seen = _unhidden(size, sticker, things, count) if things else clear
         found = fit_figures(View(flat, behind, seen, style, sticker), counted)
         found = [f for f in found if _present(f)]

@@ -87,9 +87,11 @@ def _costs(
     return np.stack(out)
 
 
-def find_prop(image: NDArray[np.uint8], placed: Placed, style: str, gap: int) -> Thing | None:
-    """The prop at a place, or None."""
-    window = cut_prop(image, placed)
+def find_prop(
+    image: NDArray[np.uint8], behind: NDArray[np.uint8], placed: Placed, style: str, gap: int
+) -> Thing | None:
+    """The prop at a place, or None where the backdrop explains nearly as much."""
+    window, empty = cut_prop(image, placed), cut_prop(behind, placed)
     colors, weights = _bank(style)
     factor = 2
     coarse_weights = pool(weights.transpose(1, 2, 0), factor).transpose(2, 0, 1)
@@ -110,7 +112,10 @@ def find_prop(image: NDArray[np.uint8], placed: Placed, style: str, gap: int) ->
         found.append((float(costs[best]), k, *near[best]))
     found.sort()
     cost, k, dx, dy = found[0]
-    if cost > FAR:
+    bare = np.minimum(np.abs(window - empty), CAP).mean(-1)
+    bare = bare[M + dy : M + dy + ROWS, M + dx : M + dx + COLUMNS]
+    nothing = float((bare * weights[k]).sum() / max(float(weights[k].sum()), 1.0))
+    if cost > FAR or cost > 0.6 * nothing:
         return None
     blurred = _blurred(colors[k], weights[k])
     plain = _costs(window, blurred[None], weights[k : k + 1], [(dx, dy)], M)[0, 0]

@@ -1,0 +1,272 @@
+"""`weft export` from the outside: the folder it writes, what it refuses, what it leaves behind."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from export import cli, graphs, pipeline, verify
+from export.errors import ExportError, GateError
+from export.pipeline import Options, export_bundle
+from export.tiny import LIMITS, build_tiny_checkpoint
+from runtime.bundle import read_bundle
+from runtime.interfaces import COMPONENTS
+
+FAST = Options(precisions=("fp32",), verify=False, limits=LIMITS)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_checkpoint(tmp_path_factory.mktemp("good") / "checkpoint")
+
+
+@pytest.fixture
+def checkpoint(good: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(good, tmp_path / "checkpoint"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def assert_nothing_written(tmp_path: Path) -> None:
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint"]
+
+
+def test_tiny_bundle_is_complete(tiny_bundle: Path) -> None:
+    bundle = read_bundle(tiny_bundle, verify=True)
+    assert set(bundle.manifest.components) == set(COMPONENTS)
+    listed = {file.path for file in bundle.files()} | {"bundle.json"}
+    assert set(contents(tiny_bundle)) == listed
+    assert bundle.manifest.schedule.steps == {"4": (1.0, 0.75, 0.5, 0.25, 0.0)}
+    assert bundle.manifest.tokenizer.special.eos == 11
+
+
+def test_same_checkpoint_same_bytes(checkpoint: Path, tmp_path: Path) -> None:
+    options = Options(precisions=("w8", "fp32"), limits=LIMITS)
+    for name in ("a", "b"):
+        export_bundle(checkpoint, tmp_path / name, options)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    for name, data in contents(tmp_path / "a").items():
+        assert str(tmp_path).encode() not in data, name
+
+
+def test_order_of_precisions_is_the_preference(checkpoint: Path, tmp_path: Path) -> None:
+    report = export_bundle(checkpoint, tmp_path / "b", Options(("cpu",), ("w8", "fp32"), False))
+    component = read_bundle(tmp_path / "b").manifest.components["denoise"]
+    assert [v.precision for v in component.variants] == ["w8", "fp32"]
+    sizes = {row.precision: row.bytes for row in report.rows if row.component == "denoise"}
+    assert sizes["w8"] < sizes["fp32"] / 2
+
+
+def test_shared_weights_are_one_file(tiny_bundle: Path) -> None:
+    components = read_bundle(tiny_bundle).manifest.components
+    data = {n: c.variants[0].files[1:] for n, c in components.items()}
+    assert data["denoise"] == data["commit"] and data["denoise"]
+    assert data["vae_decode"] == data["vae_encode"] and data["vae_decode"]
+    assert data["window"] == ()
+
+
+def test_an_older_bundle_is_replaced(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "b"
+    export_bundle(checkpoint, out, FAST)
+    (out / "left.over").write_text("x")
+    export_bundle(checkpoint, out, FAST)
+    assert not (out / "left.over").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "checkpoint"]
+
+
+def test_other_folders_are_not_replaced(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "thesis.txt").write_text("x")
+    with pytest.raises(ExportError, match="other things in it"):
+        export_bundle(checkpoint, out, FAST)
+    assert (out / "thesis.txt").read_text() == "x"
+    with pytest.raises(ExportError, match="found a file"):
+        export_bundle(checkpoint, out / "thesis.txt", FAST)
+
+
+@pytest.mark.parametrize(
+    "name", ["planner.safetensors", "visualizer.safetensors", "vae.safetensors", "tokenizer.json"]
+)
+def test_incomplete_checkpoint(checkpoint: Path, tmp_path: Path, name: str) -> None:
+    (checkpoint / name).unlink()
+    with pytest.raises(ExportError, match=f"complete checkpoint, {name} missing"):
+        export_bundle(checkpoint, tmp_path / "b", FAST)
+    assert_nothing_written(tmp_path)
+
+
+def edit(path: Path, name: str, value: torch.Tensor | None) -> None:
+    state = load_file(path)
+    state.pop(name)
+    if value is not None:
+        state[name] = value
+    save_file(state, path)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "missing enter.bias"),
+        (torch.zeros(5), r"enter.bias: config.json says \[64\], found \[5\]"),
+        (torch.full((64,), torch.nan), "enter.bias holds NaN"),
+    ],
+)
+def test_wrong_weights(
+    checkpoint: Path, tmp_path: Path, value: torch.Tensor | None, message: str
+) -> None:
+    edit(checkpoint / "visualizer.safetensors", "enter.bias", value)
+    with pytest.raises(ExportError, match=message):
+        export_bundle(checkpoint, tmp_path / "b", FAST)
+    assert_nothing_written(tmp_path)
+
+
+def test_another_architecture(checkpoint: Path, tmp_path: Path) -> None:
+    (checkpoint / "config.json").write_text('{"architectures": ["Other"], "hidden_size": 8}')
+    with pytest.raises(ExportError, match="unknown keys"):
+        export_bundle(checkpoint, tmp_path / "b", FAST)
+    path = checkpoint / "planner.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    shutil.copyfile(path, checkpoint / "vae.safetensors")
+    (checkpoint / "config.json").write_text("{")
+    with pytest.raises(ExportError, match="syntax error"):
+        export_bundle(checkpoint, tmp_path / "b", FAST)
+
+
+def test_truncated_weights(checkpoint: Path, tmp_path: Path) -> None:
+    path = checkpoint / "planner.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ExportError, match="expected safetensors"):
+        export_bundle(checkpoint, tmp_path / "b", FAST)
+
+
+def test_tokenizer_of_another_model(checkpoint: Path, tmp_path: Path) -> None:
+    path = checkpoint / "tokenizer.json"
+    path.write_text(path.read_text().replace("<BOI>", "<other>"))
+    with pytest.raises(ExportError, match="<BOI>"):
+        export_bundle(checkpoint, tmp_path / "b", FAST)
+    path.write_text('{"added_tokens": []}')
+    with pytest.raises(ExportError, match="tokenizers library"):
+        export_bundle(checkpoint, tmp_path / "b", FAST)
+    assert_nothing_written(tmp_path)
+
+
+def test_schedule_that_is_none(checkpoint: Path, tmp_path: Path) -> None:
+    (checkpoint / "training.json").write_text('{"schedule": {"2": [1.0, 0.5]}}')
+    with pytest.raises(ValueError, match=r"schedule.steps.2"):
+        export_bundle(checkpoint, tmp_path / "b", FAST)
+    (checkpoint / "training.json").write_text('{"schedule": "linear"}')
+    with pytest.raises(ExportError, match="schedule: expected steps"):
+        export_bundle(checkpoint, tmp_path / "b", FAST)
+    assert_nothing_written(tmp_path)
+
+
+def test_untrained_schedule_is_even(checkpoint: Path, tmp_path: Path) -> None:
+    (checkpoint / "training.json").write_text("{}")
+    export_bundle(checkpoint, tmp_path / "b", FAST)
+    schedule = read_bundle(tmp_path / "b").manifest.schedule
+    assert schedule.steps["4"] == (1.0, 0.75, 0.5, 0.25, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("precisions", ("fp99",)), ("precisions", ()), ("precisions", ("w8", "w8")),
+     ("targets", ("abacus",))],
+)  # fmt: skip
+def test_unknown_options(field: str, value: tuple[str, ...]) -> None:
+    with pytest.raises(ExportError, match="expected one or more of"):
+        Options(**{field: value})  # type: ignore[arg-type]
+
+
+def test_a_failed_gate_is_a_failed_export(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(verify.GATES, "w8", 1e-9)
+    with pytest.raises(GateError, match="denoise w8: expected a relative error of at most 1e-09"):
+        export_bundle(checkpoint, tmp_path / "b", Options(precisions=("w8",), limits=LIMITS))
+    assert_nothing_written(tmp_path)
+
+
+def test_a_wrong_graph_fails_its_gate(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = graphs.build_commit
+
+    def wrong(graph: graphs.GraphBuilder, visualizer: graphs.Visualizer) -> None:
+        visualizer.blocks[0].attention.v.weight.data *= 1.01
+        real(graph, visualizer)
+        visualizer.blocks[0].attention.v.weight.data /= 1.01
+
+    monkeypatch.setattr(graphs, "build_commit", wrong)
+    with pytest.raises(GateError, match="commit fp32"):
+        export_bundle(checkpoint, tmp_path / "b", Options(precisions=("fp32",), limits=LIMITS))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_a_failing_disk_leaves_no_half_bundle(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    export_bundle(checkpoint, tmp_path / "b", FAST)
+    before = contents(tmp_path / "b")
+    written = 0
+
+    def write(self: graphs.WeightFile, data: bytes) -> int:
+        nonlocal written
+        written += len(data)
+        if written > 500_000:
+            raise OSError(code, "no")
+        return 0
+
+    monkeypatch.setattr(graphs.WeightFile, "add", write)
+    with pytest.raises(ExportError, match="disk is full" if code == errno.ENOSPC else "written"):
+        export_bundle(checkpoint, tmp_path / "b", FAST)
+    assert contents(tmp_path / "b") == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "checkpoint"]
+
+
+def test_interrupted_export_leaves_nothing(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "build_graphs", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export_bundle(checkpoint, tmp_path / "b", FAST)
+    assert_nothing_written(tmp_path)
+
+
+def test_command(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "b"
+    arguments = [str(checkpoint), "-o", str(out), "--precision", "w8,fp32", "--json"]
+    assert cli.main(arguments) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["bundle"] == str(out)
+    assert len(report["rows"]) == 2 * len(COMPONENTS)
+    total = sum(len(data) for data in contents(out).values())
+    assert report["bytes"] == total
+    for row in report["rows"]:
+        gate = verify.GATES[row["precision"]]
+        assert row["parity"]["relative_error"] <= gate
+    parity = read_bundle(out).manifest.components["planner"].variants[0].parity
+    assert parity["relative_error"] > 0
+
+
+def test_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([str(tmp_path / "none"), "-o", str(tmp_path / "b"), "--json"]) == 1
+    captured = capsys.readouterr()
+    assert "expected a checkpoint folder" in captured.err
+    assert "expected a checkpoint folder" in json.loads(captured.out.splitlines()[-1])["error"]
+    assert cli.main([str(tmp_path), "-o", "b", "--precision", "fp7"]) == 1
+    assert "fp32" in capsys.readouterr().err
