@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import SimpleNamespace
+from functools import cache
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import Session
@@ -25,6 +25,7 @@ IMAGE = ImageGeometry(16, 4, 512, (256, 256), 8.0, 48)
 PICTURE = np.random.default_rng(5).integers(0, 255, (96, 64, 3), dtype=np.uint8)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(all_grids(IMAGE)), st.integers(0, 5000))
 def test_positions_agree(grid: Grid, start: int) -> None:
     h, w = grid.rows, grid.columns
@@ -41,12 +42,19 @@ def test_control_tokens_agree() -> None:
     assert SpecialTokens(*range(12)) == SPECIAL
 
 
+@settings(deadline=None)
 @given(st.integers(0, 12), st.integers(2, 6))
 def test_the_same_references_are_kept(count: int, limit: int) -> None:
-    drawing = pytest.importorskip("training.drawing")
     pictures = [PlacedPicture(Grid(1, 1), range(i, i + 1), i) for i in range(count)]
     kept = [count - r.distance for r in choose_references(pictures, limit)]
-    assert kept == drawing.reference_window(count, limit)
+    assert kept == drawing().reference_window(count, limit)
+
+
+@cache
+def drawing() -> ModuleType:
+    """Needs torch, which takes a while to import."""
+    module: ModuleType = pytest.importorskip("training.drawing")
+    return module
 
 
 class Pieces:
@@ -124,7 +132,6 @@ def test_a_session_is_what_training_would_have_built(session: Session) -> None:
 
 
 def test_windows_have_the_same_rows(session: Session) -> None:
-    drawing = pytest.importorskip("training.drawing")
     pieces = Pieces(session)
     pieces.vocabulary_encode = session.runtime.vocabulary.encode
     document = documents.Document("x", "chat", tuple(pieces.turns))
@@ -135,7 +142,7 @@ def test_windows_have_the_same_rows(session: Session) -> None:
         references = choose_references(session.history.pictures[:k], 3)
         end = int(built.positions[span.dense[1] - 1, 0])
         plan = plan_window(range(*span.dense), end, references)
-        kept = drawing.reference_window(k, 3)
-        index, shift = drawing.window_rows(built, k, kept)
+        kept = drawing().reference_window(k, 3)
+        index, shift = drawing().planner_rows(built, k, kept)
         assert np.array_equal(plan.index, index)
         assert np.array_equal(plan.shift, shift)

@@ -69,6 +69,7 @@ def test_every_answer_is_well_formed_and_fits(
     assert max(tokens) < ALPHABET.text_size
 
 
+@settings(deadline=None)
 @given(st.sampled_from(all_grids(IMAGE)))
 def test_a_forced_size_is_the_only_one(grid: Grid) -> None:
     grammar = Grammar(ALPHABET, [grid], IMAGE, limits=LIMITS)

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.noise import STREAM_IMAGE, STREAM_TEXT, normal, random_words, rounds, uniform
@@ -47,6 +47,7 @@ def test_normals_are_normal() -> None:
     assert abs((values**4).mean() - 3) < 0.1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**40), st.integers(1, 50), st.integers(1, 50))
 def test_a_value_depends_on_its_place_alone(seed: int, item: int, few: int, more: int) -> None:
     short, long = sorted((few, more))
@@ -60,6 +61,7 @@ def test_a_value_depends_on_its_place_alone(seed: int, item: int, few: int, more
     assert uniform(seed, STREAM_TEXT, item) == ((high << 32 | low) >> 11) / 2**53 < 1
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(-20, 20, width=32), min_size=4, max_size=40),
     st.integers(0, 1000),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.grid import Grid, all_grids, allowed, fit, grid_of_size
@@ -39,6 +39,7 @@ def documents(draw: st.DrawFn) -> tuple[list[PlacedPicture], range, int]:
     return pictures, range(slot, slot + length), position + length - 1
 
 
+@settings(deadline=None)
 @given(documents(), st.integers(0, 8))
 def test_a_window_takes_the_dense_prompt_and_references_only(
     document: tuple[list[PlacedPicture], range, int], limit: int
@@ -65,6 +66,7 @@ def test_a_window_takes_the_dense_prompt_and_references_only(
         row += count
 
 
+@settings(deadline=None)
 @given(st.integers(0, 12), st.integers(0, 6))
 def test_references_are_the_first_and_the_latest(count: int, limit: int) -> None:
     pictures = [placed(Grid(1, 1), i, i) for i in range(count)]
@@ -79,6 +81,7 @@ def test_references_are_the_first_and_the_latest(count: int, limit: int) -> None
         assert indexes[0] == 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400), st.integers(-300, 300))
 def test_a_shift_is_a_rotation(start: int, shift: int) -> None:
     keys = np.random.default_rng(0).standard_normal((1, 1, 5, DIM)).astype(np.float32)
@@ -88,6 +91,7 @@ def test_a_shift_is_a_rotation(start: int, shift: int) -> None:
     assert FakeWindow is not None
 
 
+@settings(deadline=None)
 @given(st.sampled_from(GRIDS), st.integers(0, 1000))
 def test_pictures_span_the_same_area_at_any_size(grid: Grid, start: int) -> None:
     cells = latent_positions(grid)
@@ -107,6 +111,7 @@ def test_square_pictures_take_sixteen_positions() -> None:
     assert picture_extent(Grid(8, 64)) == 46
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6000), st.integers(1, 6000), st.booleans())
 def test_any_picture_fits_the_grid(width: int, height: int, grow: bool) -> None:
     grid = fit(width, height, IMAGE, grow)
@@ -114,6 +119,7 @@ def test_any_picture_fits_the_grid(width: int, height: int, grow: bool) -> None:
     assert grid_of_size(grid.pixels(IMAGE), IMAGE) == grid
 
 
+@settings(deadline=None)
 @given(st.sampled_from(GRIDS))
 def test_a_picture_on_the_grid_keeps_its_size(grid: Grid) -> None:
     if grid.tokens >= 64:

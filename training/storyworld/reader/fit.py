@@ -25,6 +25,7 @@ from training.storyworld.reader.templates import (
 from training.storyworld.scene import ACCESSORIES
 
 STRIDE = COLUMNS + 2 * M
+SOFT, SMEARED = 1, 3
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _settle(window: Window, guess: Guess) -> Guess:
     return best
 
 
-def smooth(plane: Floats, reach: int = 3) -> Floats:
+def smooth(plane: Floats, reach: int) -> Floats:
     """Two box blurs along both axes."""
     for axis in (0, 1):
         for _ in range(2):
@@ -182,14 +183,19 @@ class Fit:
         return out if worn is None else out + self.maps.worn[..., None] * worn
 
     def costs(self) -> tuple[float, float, float, float]:
-        """Over the figure's own pixels: the cost of this model, of nothing standing there, of a
-        blurred model, and the number of pixels. Where markings may show, nothing is counted."""
+        """Over the figure's own pixels: the cost of this model (as drawn or a little soft, as the
+        picture may be), of nothing standing there, of a smeared model, and the number of pixels.
+        Where markings may show, nothing is counted."""
         weight = self.seen * (self.maps.alpha > 0.5) * (self.maps.torso < 0.1)
-        color = self.premultiplied()
-        blurred = smooth(color) + (1 - smooth(self.maps.alpha))[..., None] * self.behind
-        sharp = color + (1 - self.maps.alpha)[..., None] * self.behind
+        color, alpha = self.premultiplied(), self.maps.alpha
 
         def cost(model: Floats) -> float:
             return float((np.minimum(np.abs(model - self.image), CAP).mean(-1) * weight).sum())
 
-        return cost(sharp), cost(self.behind), cost(blurred), float(weight.sum())
+        def at(reach: int) -> float:
+            figure = smooth(color, reach) if reach else color
+            clear = 1 - (smooth(alpha, reach) if reach else alpha)
+            return cost(figure + clear[..., None] * self.behind)
+
+        own = min(at(0), at(SOFT))
+        return own, cost(self.behind), at(SMEARED), float(weight.sum())

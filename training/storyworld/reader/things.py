@@ -14,7 +14,7 @@ from PIL import Image
 
 from training.storyworld.canvas import Pen, surface
 from training.storyworld.props import draw_prop
-from training.storyworld.reader.fit import smooth
+from training.storyworld.reader.fit import SMEARED, SOFT, smooth
 from training.storyworld.reader.templates import Floats, pool
 from training.storyworld.scene import PROPS, Character, Layout, Placed, Prop, Scene, layout
 
@@ -112,20 +112,24 @@ def find_prop(
         found.append((float(costs[best]), k, *near[best]))
     found.sort()
     cost, k, dx, dy = found[0]
+
+    def blurred(reach: int) -> float:
+        color = _blurred(colors[k], weights[k], reach)
+        return float(_costs(window, color[None], weights[k : k + 1], [(dx, dy)], M)[0, 0])
+
+    cost = min(cost, blurred(SOFT))
     bare = np.minimum(np.abs(window - empty), CAP).mean(-1)
     bare = bare[M + dy : M + dy + ROWS, M + dx : M + dx + COLUMNS]
     nothing = float((bare * weights[k]).sum() / max(float(weights[k].sum()), 1.0))
     if cost > FAR or cost > 0.6 * nothing:
         return None
-    blurred = _blurred(colors[k], weights[k])
-    plain = _costs(window, blurred[None], weights[k : k + 1], [(dx, dy)], M)[0, 0]
-    return Thing(PROPS[k], gap, dx / HEIGHT, dy / HEIGHT, cost, found[1][0], float(plain))
+    return Thing(PROPS[k], gap, dx / HEIGHT, dy / HEIGHT, cost, found[1][0], blurred(SMEARED))
 
 
-def _blurred(color: Floats, weight: Floats) -> Floats:
-    """A prop smeared over a quarter of its height."""
-    mass = smooth(weight)
-    return smooth(color * weight[..., None]) / np.maximum(mass, 1e-3)[..., None]
+def _blurred(color: Floats, weight: Floats, reach: int) -> Floats:
+    """A prop smeared by two boxes of 2 `reach` + 1 pixels."""
+    mass = smooth(weight, reach)
+    return smooth(color * weight[..., None], reach) / np.maximum(mass, 1e-3)[..., None]
 
 
 def prop_places(size: tuple[int, int], sticker: bool, stand_in: Character, count: int) -> Layout:
