@@ -79,9 +79,7 @@ class Runtime:
     Sessions have their own planner caches; the reference store and the window's buffers are shared.
     """
 
-    def __init__(
-        self, bundle: Bundle, engines: Engines, memory: MemoryPlan, reuse: Reuse
-    ) -> None:
+    def __init__(self, bundle: Bundle, engines: Engines, memory: MemoryPlan, reuse: Reuse) -> None:
         self.bundle, self.engines, self.memory, self.reuse = bundle, engines, memory, reuse
         self.lock = threading.RLock()
         self.grids = all_grids(bundle.manifest.image)

@@ -70,7 +70,7 @@ def read_prompt(
             parts[-1] = f"{parts[-1]} {text}"
         elif text:
             parts.append(text)
-    if not any(parts[len(references):]):
+    if not any(parts[len(references) :]):
         raise PromptError("prompt: expected text or a picture, found nothing; say what to make")
     if texts > MAX_CHARACTERS:
         raise PromptError(

@@ -84,9 +84,7 @@ def make_request(
     return Request(
         pieces=pieces,
         text=prompt_text(parts),
-        grammar=Grammar(
-            alphabet, grids, image, options.max_images, options.think, manifest.limits
-        ),
+        grammar=Grammar(alphabet, grids, image, options.max_images, options.think, manifest.limits),
         times=times,
         seed=options.seed,
         temperature=sampling.temperature if options.temperature is None else options.temperature,
@@ -107,8 +105,7 @@ def _times(manifest: Manifest, steps: int | None) -> tuple[float, ...]:
 
 def _encode(parts: Sequence[Part], vocabulary: Vocabulary) -> tuple[Piece, ...]:
     return tuple(
-        part if isinstance(part, GivenPicture) else tuple(vocabulary.encode(part))
-        for part in parts
+        part if isinstance(part, GivenPicture) else tuple(vocabulary.encode(part)) for part in parts
     )
 
 

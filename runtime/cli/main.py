@@ -79,9 +79,7 @@ def _missing(error: ImportError, command: Command) -> str:
     if isinstance(error, WeftError):
         return str(error)
     what = error.name or str(error)
-    return (
-        f"the package {what!r} is missing; install it with: pip install 'weft[{command.extra}]'"
-    )
+    return f"the package {what!r} is missing; install it with: pip install 'weft[{command.extra}]'"
 
 
 def _usage() -> str:

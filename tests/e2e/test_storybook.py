@@ -170,19 +170,14 @@ def test_same_seed_same_bits_after_other_documents(rt: runtime.Runtime, drawn: D
 
 
 def test_same_seed_same_bits_in_another_process(drawn: Drawn) -> None:
-    code = (
-        "import json, runtime;"
-        f"print(runtime.generate({PROMPT!r}, seed=5, **{SMALL!r}).digest())"
-    )
+    code = f"import json, runtime;print(runtime.generate({PROMPT!r}, seed=5, **{SMALL!r}).digest())"
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert found == [drawn.document.digest()]
 
 
-def test_a_restored_session_goes_on_with_the_same_bits(
-    rt: runtime.Runtime, tmp_path: Path
-) -> None:
+def test_a_restored_session_goes_on_with_the_same_bits(rt: runtime.Runtime, tmp_path: Path) -> None:
     chat = rt.session()
     chat.generate("Draw a green frog with a red hat on the beach.", seed=3, size=(128, 128))
     chat.save(tmp_path / "chat")

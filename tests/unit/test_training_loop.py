@@ -90,16 +90,16 @@ def test_the_rate_rises_stays_and_falls_to_zero() -> None:
     config = loop(steps=100, warmup=10, decay=0.2)
     factors = [rate_factor(step, config) for step in range(101)]
     assert factors[0] == pytest.approx(0.1)
-    assert factors[10:80] == [1.0] * 70
+    assert set(factors[10:80]) == {1.0}
     assert factors[90] == pytest.approx(0.5)
-    assert factors[100] == 0.0
+    assert not factors[100]
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 40), (40, 8)])
 def test_orthogonalize_levels_the_singular_values(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)).float())
-    assert 0.5 < float(values.min())
+    assert float(values.min()) > 0.5
     assert float(values.max()) < 1.3
 
 

@@ -126,9 +126,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--degrade", action="store_true")
     options = parser.parse_args()
-    found = measure(
-        options.count, seed=options.seed, edge=options.edge, degrade=options.degrade
-    )
+    found = measure(options.count, seed=options.seed, edge=options.edge, degrade=options.degrade)
     rows = {s: {"right": found.right[s], "count": found.count[s]} for s in found.right}
     print(json.dumps({"overall": found.overall, "seconds": found.seconds, "slots": rows}, indent=1))
 

@@ -63,7 +63,7 @@ class Accessory:
 
 @dataclass(frozen=True)
 class Character:
-    """`kind`, `color`, `accessory` are lasting and named; `markings` are lasting and never named."""
+    """`kind`, `color` and `accessory` are lasting and named, `markings` lasting and never named."""
 
     kind: str
     color: str
