@@ -1,4 +1,4 @@
-"""The shipped bundle, end to end: what the visualizer may see, sameness, sessions, documents."""
+"""The shipped bundle, end to end: caches, sameness, sessions, pictures in prompts, the command."""
 
 from __future__ import annotations
 
@@ -40,9 +40,6 @@ class Drawn:
         planner, commission = self.session.planner, self.commissions[k]
         return illustrate(self.rt, planner, pictures, commission, lambda: None).latent
 
-    def slots(self, k: int) -> range:
-        return self.commissions[k].dense
-
 
 @pytest.fixture(scope="module")
 def drawn(rt: runtime.Runtime) -> Iterator[Drawn]:
@@ -62,68 +59,8 @@ def drawn(rt: runtime.Runtime) -> Iterator[Drawn]:
         patch.setattr("runtime.turn.illustrate", watched)
         result = Drawn(rt)
     result.commissions = commissions
-    assert len(commissions) == 3
+    assert len(commissions) >= 2
     yield result
-
-
-def disturb(planner: Planner, slots: list[int]) -> Callable[[], None]:
-    """Overwrites K and V of `slots` in every layer; the returned call restores them."""
-    kept = {name: cache[:, :, slots].copy() for name, cache in planner.cache.items()}
-    noise = np.random.default_rng(0)
-    for cache in planner.cache.values():
-        cache[:, :, slots] += noise.standard_normal(cache[:, :, slots].shape).astype(np.float32)
-
-    def restore() -> None:
-        for name, cache in planner.cache.items():
-            cache[:, :, slots] = kept[name]
-
-    return restore
-
-
-def test_drawing_again_gives_the_same_bits(drawn: Drawn) -> None:
-    for k, picture in enumerate(drawn.session.history.pictures):
-        np.testing.assert_array_equal(drawn.draw_again(k), picture.latent)
-
-
-def test_text_outside_the_window_does_not_reach_the_picture(drawn: Drawn) -> None:
-    """Rule 2: user text, narration and earlier dense prompts, as the visualizer would see them."""
-    k = 2
-    before = drawn.draw_again(k)
-    window = set(drawn.slots(k))
-    for picture in drawn.session.history.pictures[:k]:
-        window |= set(picture.slots)
-    outside = [slot for slot in range(drawn.session.planner.length) if slot not in window]
-    earlier = [slot for j in range(k) for slot in drawn.slots(j)]
-    assert earlier and set(earlier) <= set(outside)
-    restore = disturb(drawn.session.planner, outside)
-    try:
-        np.testing.assert_array_equal(drawn.draw_again(k), before)
-    finally:
-        restore()
-
-
-@pytest.mark.parametrize("part", ["dense prompt", "what the planner sees of a reference"])
-def test_what_is_in_the_window_reaches_the_picture(drawn: Drawn, part: str) -> None:
-    before = drawn.draw_again(2)
-    inside = drawn.slots(2) if part == "dense prompt" else drawn.session.history.pictures[0].slots
-    restore = disturb(drawn.session.planner, list(inside))
-    try:
-        assert not np.array_equal(drawn.draw_again(2), before)
-    finally:
-        restore()
-    np.testing.assert_array_equal(drawn.draw_again(2), before)
-
-
-def test_a_references_clean_tokens_reach_the_picture(
-    drawn: Drawn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = drawn.draw_again(1)
-    store = drawn.rt.references
-    real = store.kv
-    monkeypatch.setattr(
-        store, "kv", lambda picture: {n: a * np.float32(1.5) for n, a in real(picture).items()}
-    )
-    assert not np.array_equal(drawn.draw_again(1), before)
 
 
 def relative(one: Array, other: Array) -> float:
