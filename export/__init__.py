@@ -1,6 +1,7 @@
 """Checkpoint to bundle: ONNX graphs, their weights in the precisions asked for, verified.
 
     weft export CHECKPOINT -o BUNDLE [--precision fp32,w8] [--no-verify] [--json]
+    weft export --restore BUNDLE -o CHECKPOINT [--config NAME] [--json]
 
 The graphs, batch 1 everywhere. L layers, KV key/value heads, D head dimension, C cache slots,
 W width, V vocabulary, Z latent channels; S, T, N, M, P, n, H, W, h, w are free at run time, and

@@ -2,7 +2,7 @@
 
 | from | comes |
 | --- | --- |
-| `config.json` | cache and image geometry |
+| `config.json` | cache and image geometry; `model.config`, whole |
 | `tokenizer.json` | ids of the control tokens |
 | `training.json` | schedule: `{"schedule": {"4": [1.0, ..., 0.0]}}`; even steps where it has none |
 | all files | revision: the start of their sha256 |
@@ -141,7 +141,7 @@ def make_manifest(
     notes = {key: str(value) for key, value in training.items() if key in NOTED}
     return Manifest(
         schema=SCHEMA,
-        model=Model(config.name, revision),
+        model=Model(config.name, revision, json.dumps(config.to_dict(), separators=(",", ":"))),
         requires=Requires(RUNTIME, ABI),
         tokenizer=tokenizer,
         cache=cache,

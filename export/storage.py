@@ -134,4 +134,19 @@ def quantize(weight: Array, axis: int) -> tuple[Array, Array]:
     return values, scale
 
 
+def dequantize(values: Array, scale: Array, axis: int) -> Array:
+    """The float32 weights that `values` and `scale` stand for; `quantize` gives both again."""
+    shape = [1] * values.ndim
+    shape[axis] = -1
+    limit = np.float32(127)
+    top = scale * limit
+    # 127 * scale is rounded, and dividing it by 127 may miss scale by one step.
+    for neighbour in (np.nextafter(top, np.float32(0)), np.nextafter(top, np.float32(np.inf))):
+        top = np.where(top / limit == scale, top, neighbour)
+    weight = values.astype(np.float32) * scale.reshape(shape)
+    extreme = np.sign(values).astype(np.float32) * top.reshape(shape)
+    restored: Array = np.where(np.abs(values) == 127, extreme, weight)
+    return restored
+
+
 STORAGES: dict[str, type[Float32Storage]] = {"fp32": Float32Storage, "w8": Int8Storage}

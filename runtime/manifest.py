@@ -62,8 +62,12 @@ class Component:
 
 @dataclass(frozen=True)
 class Model:
+    """`config` is the training configuration as JSON, "" where it was not recorded; it is for
+    making a checkpoint of the bundle again and not read at run time."""
+
     name: str
     revision: str
+    config: str = ""
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,11 @@ def _resume(
     model.load_state_dict(state["model"])
     average.values = state["average"]
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        # Rates are the recipe's, so that a run can go on at another one.
+        rates = [group["base_rate"] for group in optimizer.param_groups]
         optimizer.load_state_dict(saved)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["base_rate"] = rate
     logger.info("resumed %s at step %d", folder, state["step"])
     return int(state["step"])
 
