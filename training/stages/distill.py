@@ -9,19 +9,16 @@ Euler steps; the student learns the straight line between them:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from training.checkpoint import save_checkpoint
-from training.drawing import Drawing, DrawingBatches, DrawingOptions
-from training.frozen import load_planner, load_vae, load_visualizer
+from training.drawing import Drawing
+from training.frozen import load_visualizer, open_studio
 from training.models import ModelConfig
-from training.recipe import build
-from training.sheets import write_sheet
 from training.window import Context, build_context, integrate, token_weight
 
 
@@ -41,15 +38,11 @@ class DistillStage:
     def __init__(
         self, config: ModelConfig, options: DistillOptions, seed: int, teacher: Path
     ) -> None:
-        self.config, self.options = config, options
-        self.planner, self.vae = load_planner(teacher), load_vae(teacher)
+        self.options = options
+        self.studio = open_studio(config, options.drawing, seed, teacher, teacher)
+        self.batches = self.studio.batches
         self.teacher = load_visualizer(teacher).eval().requires_grad_(False)
         self.model = load_visualizer(teacher)
-        self.tokenizer_path = teacher / "tokenizer.json"
-        drawing = build(DrawingOptions, options.drawing, "distill: drawing")
-        self.batches = DrawingBatches(drawing, seed, self.tokenizer_path)
-        shown = replace(drawing, pictures=12, other_sizes=0.0)
-        self.held_out = DrawingBatches(shown, 77, self.tokenizer_path, held_out=True)
 
     def losses(self, batch: list[Drawing], step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         total = sum(len(drawing.target) for drawing in batch)
@@ -59,10 +52,10 @@ class DistillStage:
             yield error * len(drawing.target) / total, {"loss": error.item()}
 
     def _error(self, drawing: Drawing) -> Tensor:
-        scale_down = self.options.scale_down
+        planner, vae, scale_down = self.studio.planner, self.studio.vae, self.options.scale_down
         with torch.no_grad():
-            context = build_context(self.planner, self.teacher, self.vae, drawing, scale_down)
-        own = build_context(self.planner, self.model, self.vae, drawing, scale_down)
+            context = build_context(planner, self.teacher, vae, drawing, scale_down)
+        own = build_context(planner, self.model, vae, drawing, scale_down)
         # One segment per group of drawings, so the teacher integrates them together.
         segment = int(torch.randint(len(self.options.times) - 1, ()))
         start, end = self.options.times[segment], self.options.times[segment + 1]
@@ -89,19 +82,11 @@ class DistillStage:
 
     def save(self, folder: Path, step: int) -> None:
         times = list(self.options.times)
-        save_checkpoint(
-            folder / "checkpoint",
-            self.config,
-            planner=self.planner,
-            visualizer=self.model,
-            vae=self.vae,
-            tokenizer_path=self.tokenizer_path,
-            training={"stage": "distill", "step": step, "schedule": {str(len(times) - 1): times}},
-        )
+        schedule = {str(len(times) - 1): times}
+        training = {"stage": "distill", "step": step, "schedule": schedule}
+        self.studio.save(folder, self.model, training)
 
     def sample(self, folder: Path, step: int) -> None:
         """The student beside the truth, along its own schedule."""
-        models = (self.planner, self.model, self.vae)
-        path = folder / "samples" / f"{step:07d}.png"
         times = list(self.options.times)
-        write_sheet(path, models, self.held_out(0), self.options.scale_down, times)
+        self.studio.sample(folder, step, self.model, self.options.scale_down, times)

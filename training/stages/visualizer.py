@@ -7,7 +7,7 @@ x_t = (1 - t) x0 + t noise, the target is noise - x0, t is logit-normal. Each pi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.checkpoint import save_checkpoint
-from training.drawing import Drawing, DrawingBatches, DrawingOptions
-from training.frozen import load_planner, load_vae, load_visualizer
+from training.drawing import Drawing
+from training.frozen import load_visualizer, open_studio
 from training.models import ModelConfig, Visualizer
-from training.recipe import build
-from training.sheets import write_sheet
 from training.window import Context, build_context, token_weight
 
 
@@ -47,25 +44,25 @@ class VisualizerStage:
         vae: Path,
         start: Path | None = None,
     ) -> None:
-        self.config, self.options = config, options
-        self.planner, self.vae = load_planner(planner), load_vae(vae)
+        self.options = options
+        self.studio = open_studio(config, options.drawing, seed, planner, vae)
+        self.batches = self.studio.batches
         if start is None:
             self.model = Visualizer(config)
-            self.model.start_from(self.planner)
+            self.model.start_from(self.studio.planner)
         else:
             self.model = load_visualizer(start)
-        self.tokenizer_path = planner / "tokenizer.json"
-        drawing = build(DrawingOptions, options.drawing, "visualizer: drawing")
-        self.batches = DrawingBatches(drawing, seed, self.tokenizer_path)
-        shown = replace(drawing, pictures=12, other_sizes=0.0)
-        self.held_out = DrawingBatches(shown, 77, self.tokenizer_path, held_out=True)
 
     def losses(self, batch: list[Drawing], step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         total = sum(len(drawing.target) for drawing in batch)
         for drawing in batch:
             with torch.autocast("cpu", torch.bfloat16):
                 context = build_context(
-                    self.planner, self.model, self.vae, drawing, self.options.scale_down
+                    self.studio.planner,
+                    self.model,
+                    self.studio.vae,
+                    drawing,
+                    self.options.scale_down,
                 )
                 error = self._error(context, drawing)
             kind = "with_reference" if len(drawing.references) else "without_reference"
@@ -86,18 +83,8 @@ class VisualizerStage:
         return ((v - (noise - many.clean)).square().mean(-1) * weight).mean()
 
     def save(self, folder: Path, step: int) -> None:
-        save_checkpoint(
-            folder / "checkpoint",
-            self.config,
-            planner=self.planner,
-            visualizer=self.model,
-            vae=self.vae,
-            tokenizer_path=self.tokenizer_path,
-            training={"stage": "visualizer", "step": step},
-        )
+        self.studio.save(folder, self.model, {"stage": "visualizer", "step": step})
 
     def sample(self, folder: Path, step: int) -> None:
         times = np.linspace(1, 0, self.options.sample_steps + 1).tolist()
-        models = (self.planner, self.model, self.vae)
-        path = folder / "samples" / f"{step:07d}.png"
-        write_sheet(path, models, self.held_out(0), self.options.scale_down, times)
+        self.studio.sample(folder, step, self.model, self.options.scale_down, times)
