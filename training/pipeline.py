@@ -37,6 +37,8 @@ def make_stage(recipe: Recipe, runs: Path) -> Stage:
     module = importlib.import_module(module_name)
     options = build(getattr(module, options_name), recipe.options, f"{recipe.stage}: options")
     needs: dict[str, Any] = {}
+    if recipe.stage == "planner" and "start" not in recipe.needs:
+        needs["tokenizer"] = runs / "tokenizer.json"
     for role, name in recipe.needs.items():
         needs[role] = runs / name / "checkpoint"
         if not needs[role].is_dir():

@@ -57,6 +57,13 @@ def test_planner_stage(tmp_path: Path, checkpoint: Path) -> None:
     assert load_checkpoint(tmp_path / "checkpoint").planner is not None
 
 
+def test_planner_stage_trains_the_tokenizer_that_is_not_there(tmp_path: Path) -> None:
+    options = PlannerOptions(documents=2, tokenizer_documents=20)
+    stage = PlannerStage(TINY, options, 0, tokenizer=tmp_path / "tokenizer.json")
+    assert (tmp_path / "tokenizer.json").is_file()
+    assert stage.batches(0)
+
+
 @pytest.mark.parametrize("scale_down", [1, 2])
 def test_visualizer_stage(tmp_path: Path, checkpoint: Path, scale_down: int) -> None:
     options = VisualizerOptions(DRAWING, scale_down=scale_down, sample_steps=1)

@@ -22,6 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.checkpoint import save_checkpoint
+from training.errors import TrainingError
+from training.frozen import load_planner
 from training.models import ModelConfig, Planner
 from training.pictures import PictureGroup, group_pictures, place_features
 from training.sequence import PAD, Sequence, build_sequence
@@ -45,7 +48,6 @@ class PlannerOptions:
     tokens: int = 4096
     proxy_steps: int = 0
     tokenizer_documents: int = 20000
-    tokenizer: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,28 +115,28 @@ def next_token_loss(planner: Planner, batch: MicroBatch) -> tuple[Tensor, int, i
 
 
 class PlannerStage:
+    """Starts from the checkpoint `start` with its tokenizer, or from nothing with the tokenizer in
+    the file `tokenizer`, which is trained first where there is none."""
+
     def __init__(
-        self, config: ModelConfig, options: PlannerOptions, seed: int, start: Path | None = None
+        self,
+        config: ModelConfig,
+        options: PlannerOptions,
+        seed: int,
+        start: Path | None = None,
+        tokenizer: Path | None = None,
     ) -> None:
         self.config, self.options = config, options
-        self.model = Planner(config)
-        self.tokenizer_path = self._tokenizer(seed, start)
-        self.batches = PlannerBatches(options, seed, self.tokenizer_path)
+        self.model = Planner(config) if start is None else load_planner(start).requires_grad_(True)
         if start is not None:
-            from training.checkpoint import load_checkpoint
-
-            loaded = load_checkpoint(start).planner
-            assert loaded is not None
-            self.model.load_state_dict(loaded.state_dict())
-
-    def _tokenizer(self, seed: int, start: Path | None) -> Path:
-        if start is not None:
-            return start / "tokenizer.json"
-        path = Path(self.options.tokenizer or "runs/tokenizer.json")
-        if not path.is_file():
-            logger.info("training the tokenizer on %d documents", self.options.tokenizer_documents)
-            train_tokenizer(path, self.options.tokenizer_documents, seed)
-        return path
+            tokenizer = start / "tokenizer.json"
+        if tokenizer is None:
+            raise TrainingError("the planner needs a checkpoint to start from, or a tokenizer file")
+        if not tokenizer.is_file():
+            logger.info("training the tokenizer on %d documents", options.tokenizer_documents)
+            train_tokenizer(tokenizer, options.tokenizer_documents, seed)
+        self.tokenizer_path = tokenizer
+        self.batches = PlannerBatches(options, seed, tokenizer)
 
     def losses(
         self, batch: list[MicroBatch], step: int
@@ -151,8 +153,6 @@ class PlannerStage:
             yield loss / total, metrics
 
     def save(self, folder: Path, step: int) -> None:
-        from training.checkpoint import save_checkpoint
-
         save_checkpoint(
             folder / "checkpoint",
             self.config,

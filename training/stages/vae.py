@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from training.checkpoint import save_checkpoint
 from training.models import VAE, ModelConfig
 from training.models.vae import straight
 from training.models.vision import premultiply
@@ -101,8 +102,6 @@ class VAEStage:
 
     @torch.no_grad()
     def save(self, folder: Path, step: int) -> None:
-        from training.checkpoint import save_checkpoint
-
         """Measures the latent's mean and deviation per channel, then writes the checkpoint."""
         self.model.shift.zero_()
         self.model.scale.fill_(1.0)
