@@ -56,7 +56,7 @@ class PlannerConfig:
 @dataclass(frozen=True)
 class VisualizerConfig:
     """`timestep`: "adaptive" (shared modulation + a table per layer) or "additive" (BAGEL's).
-    `window`: "dpcw", or "full" for the whole context (BAGEL's)."""
+    `window`: "dpcw", the only one that is built."""
 
     ffn: int
     latent_channels: int = 48
@@ -68,8 +68,8 @@ class VisualizerConfig:
     def __post_init__(self) -> None:
         if self.timestep not in ("adaptive", "additive"):
             raise TrainingError(f"timestep is {self.timestep!r}, expected 'adaptive' or 'additive'")
-        if self.window not in ("dpcw", "full"):
-            raise TrainingError(f"window is {self.window!r}, expected 'dpcw' or 'full'")
+        if self.window != "dpcw":
+            raise TrainingError(f"window is {self.window!r}, expected 'dpcw', the only one built")
 
 
 @dataclass(frozen=True)
