@@ -1,102 +1,111 @@
-// DPCW attention on the CPU, in portable C++.
+// DPCW attention on the CPU, in float32: what the heads have in common, prepared, then attend_rows.
 //
-// For each query row the two sources are walked in blocks of keys under one online softmax: a
-// running maximum, a running sum and a running weighted value, rescaled when the maximum grows.
-// Nothing is joined and nothing is allocated. It is the readable native twin of the CUDA kernel,
-// not a fast one.
+// A task is one query head of one item; tasks share nothing and may run on different threads. What
+// is normed, rotated or stored as FP8 is written out once per task; anything else is read in place.
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <limits>
+#include <cstring>
 
+#include "attend.h"
+#include "numbers.h"
+#include "tasks.h"
 #include "validate.h"
-#include "weft/dpcw.h"
 
+namespace weft {
 namespace {
 
 constexpr int kMaxHeadDim = 256;
-constexpr int kBlock = 64;
 
-struct Row {
-  float peak = -std::numeric_limits<float>::infinity();
-  float sum = 0.0f;
-  float value[kMaxHeadDim] = {};
-};
-
-float dot(const float *a, const float *b, int n) {
-  float total = 0.0f;
-  for (int i = 0; i < n; ++i) total += a[i] * b[i];
-  return total;
-}
-
-// Folds `rows` keys and values, [rows, D], into a query row's softmax.
-void fold(Row &row, const float *q, const float *k, const float *v, int rows, int dim,
-          float scale) {
-  float score[kBlock];
-  for (int start = 0; start < rows; start += kBlock) {
-    const int count = std::min(kBlock, rows - start);
-    float peak = row.peak;
-    for (int j = 0; j < count; ++j) {
-      score[j] = scale * dot(q, k + static_cast<std::ptrdiff_t>(start + j) * dim, dim);
-      peak = std::max(peak, score[j]);
-    }
-    const float shrink = std::exp(row.peak - peak);
-    row.sum *= shrink;
-    for (int d = 0; d < dim; ++d) row.value[d] *= shrink;
-    for (int j = 0; j < count; ++j) {
-      const float weight = std::exp(score[j] - peak);
-      const float *value = v + static_cast<std::ptrdiff_t>(start + j) * dim;
-      row.sum += weight;
-      for (int d = 0; d < dim; ++d) row.value[d] += weight * value[d];
-    }
-    row.peak = peak;
-  }
-}
+using Floats = std::vector<float>;
 
 int valid(const int32_t *lengths, int item, int capacity) {
   return lengths == nullptr ? capacity : std::clamp<int>(lengths[item], 0, capacity);
 }
 
-void attend_head(const WeftDPCWAttention &c, int item, int head) {
-  const int kv_head = head / (c.heads / c.kv_heads);
-  const std::ptrdiff_t dim = c.head_dim;
-  const std::ptrdiff_t own = (static_cast<std::ptrdiff_t>(item) * c.heads + head) * c.tokens * dim;
-  const std::ptrdiff_t group = static_cast<std::ptrdiff_t>(item) * c.kv_heads + kv_head;
-  const std::ptrdiff_t self = group * c.tokens * dim;
-  const std::ptrdiff_t window = group * c.window * dim;
-  const int tokens = valid(c.self_length, item, c.tokens);
-  const int window_rows = valid(c.window_length, item, c.window);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
-  const float *q = static_cast<const float *>(c.q) + own;
-  float *y = static_cast<float *>(c.y) + own;
+size_t offset(int a, int count, int b, int rows, int dim) {
+  return (static_cast<size_t>(a) * count + b) * rows * dim;
+}
 
-  for (int t = 0; t < tokens; ++t) {
-    Row row;
-    if (window_rows > 0)
-      fold(row, q + t * dim, static_cast<const float *>(c.k_window) + window,
-           static_cast<const float *>(c.v_window) + window, window_rows, c.head_dim, scale);
-    fold(row, q + t * dim, static_cast<const float *>(c.k_self) + self,
-         static_cast<const float *>(c.v_self) + self, tokens, c.head_dim, scale);
-    for (int d = 0; d < c.head_dim; ++d) y[t * dim + d] = row.value[d] / row.sum;
+// Rows of q or k_self of one item, normed and rotated; `x` itself where neither is asked for.
+const float *prepared(const WeftDPCWAttention &c, const float *x, const float *weight, int item,
+                      int rows, Floats &kept) {
+  if (weight == nullptr && c.cos == nullptr) return x;
+  const int dim = c.head_dim;
+  const size_t table = (c.tables > 1 ? static_cast<size_t>(item) * c.tokens : 0) * (dim / 2);
+  kept.resize(static_cast<size_t>(rows) * dim);
+  for (int r = 0; r < rows; ++r) {
+    const size_t at = static_cast<size_t>(r) * dim, angle = table + at / 2;
+    prepare_row(x + at, kept.data() + at, dim, weight, c.epsilon,
+                c.cos == nullptr ? nullptr : c.cos + angle,
+                c.cos == nullptr ? nullptr : c.sin + angle);
   }
-  std::fill(y + tokens * dim, y + c.tokens * dim, 0.0f);
+  return kept.data();
+}
+
+// Rows of the window as float32.
+const float *widened(const WeftDPCWAttention &c, const void *x, size_t at, int rows, float scale,
+                     Floats &kept) {
+  if (c.window_type == WEFT_FLOAT32) return static_cast<const float *>(x) + at;
+  const auto *bytes = static_cast<const uint8_t *>(x) + at;
+  kept.resize(static_cast<size_t>(rows) * c.head_dim);
+  for (size_t i = 0; i < kept.size(); ++i) kept[i] = from_fp8(bytes[i]) * scale;
+  return kept.data();
 }
 
 }  // namespace
+
+int task_count(const WeftDPCWAttention &c) { return c.batch * c.heads; }
+
+void run_task(const WeftDPCWAttention &c, int task, Workspace &work) {
+  const int item = task / c.heads, head = task % c.heads;
+  const int kv_head = head / (c.heads / c.kv_heads), dim = c.head_dim;
+  const int tokens = valid(c.self_length, item, c.tokens);
+  const size_t own = offset(item, c.heads, head, c.tokens, dim);
+  float *y = static_cast<float *>(c.y) + own;
+  std::fill(y + static_cast<size_t>(tokens) * dim, y + static_cast<size_t>(c.tokens) * dim, 0.0f);
+  if (tokens == 0) return;
+
+  work.stretches.clear();
+  work.keys.resize(c.series);
+  const int seen = c.window > 0 ? valid(c.window_length, item, c.window) : 0;
+  if (seen > 0) {
+    const size_t at = offset(item, c.kv_heads, kv_head, c.window, dim);
+    const bool fp8 = c.window_type == WEFT_FLOAT8_E4M3;
+    work.stretches.push_back(
+        {widened(c, c.k_window, at, seen, fp8 ? c.k_scale[kv_head] : 1.0f, work.k_window),
+         widened(c, c.v_window, at, seen, fp8 ? c.v_scale[kv_head] : 1.0f, work.v_window), seen});
+  }
+  for (int i = 0; i < c.series; ++i) {
+    const int other = item / c.series * c.series + i;
+    const int rows = valid(c.self_length, other, c.tokens);
+    const size_t at = offset(other, c.kv_heads, kv_head, c.tokens, dim);
+    if (rows == 0) continue;
+    work.stretches.push_back({prepared(c, static_cast<const float *>(c.k_self) + at, c.k_norm,
+                                       other, rows, work.keys[i]),
+                              static_cast<const float *>(c.v_self) + at, rows});
+  }
+  const float *q = prepared(c, static_cast<const float *>(c.q) + own, c.q_norm, item, tokens,
+                            work.queries);
+  attend_rows({q, y, tokens, dim, 1.0f / std::sqrt(static_cast<float>(dim))}, work.stretches,
+              work.scratch);
+}
+
+}  // namespace weft
 
 extern "C" WeftStatus weft_dpcw_cpu_can_implement(const WeftDPCWAttention *call) {
   const WeftStatus status = weft::validate(call);
   if (status != WEFT_OK) return status;
   if (call->type != WEFT_FLOAT32) return WEFT_UNSUPPORTED_TYPE;
-  if (call->head_dim > kMaxHeadDim) return WEFT_UNSUPPORTED_HEAD;
+  if (call->head_dim > weft::kMaxHeadDim) return WEFT_UNSUPPORTED_HEAD;
   return WEFT_OK;
 }
 
 extern "C" WeftStatus weft_dpcw_cpu(const WeftDPCWAttention *call) {
   const WeftStatus status = weft_dpcw_cpu_can_implement(call);
   if (status != WEFT_OK) return status;
-  for (int item = 0; item < call->batch; ++item)
-    for (int head = 0; head < call->heads; ++head) attend_head(*call, item, head);
+  weft::Workspace work;
+  for (int task = 0; task < weft::task_count(*call); ++task) weft::run_task(*call, task, work);
   return WEFT_OK;
 }

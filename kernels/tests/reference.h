@@ -1,4 +1,4 @@
-// A float64 reference of DPCW attention, deterministic inputs, and the comparison, for native tests.
+// A float64 reference of DPCW attention, deterministic inputs and the comparison, for native tests.
 #pragma once
 
 #include <cmath>
@@ -118,6 +118,8 @@ inline WeftDPCWAttention call_of(const Case &c, Tensors &t) {
   call.window_length = c.window_length.empty() ? nullptr : c.window_length.data();
   call.self_length = c.self_length.empty() ? nullptr : c.self_length.data();
   call.type = WEFT_FLOAT32;
+  call.window_type = WEFT_FLOAT32;
+  call.series = 1;
   call.batch = c.batch;
   call.heads = c.heads;
   call.kv_heads = c.kv_heads;

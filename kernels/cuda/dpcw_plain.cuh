@@ -1,4 +1,4 @@
-// The plain CUDA kernel of DPCW attention: CUDA cores, float32 sums, any length of either source.
+// The float32 kernel of DPCW attention, on plain cores: any length of either source.
 //
 // One block takes kRows query rows of one head; a quad of threads takes one row, each thread a
 // quarter of its head dimension in interleaved chunks of four, so that the quad's reads of a shared
@@ -7,40 +7,31 @@
 // online softmax. Rows of a tile beyond the source's end are zero-filled and score -inf, so garbage
 // behind the valid length, NaN included, never enters a sum.
 //
-// Needs the CUDA keywords and Chunk loads for T from the file that includes it, and nothing else:
-// the host test includes it with keywords of its own.
+// It is the float32 reference on the device, for parity, and not a fast one.
 #pragma once
 
-#include <stdint.h>
+#include "tiles.cuh"
 
-namespace weft {
+namespace weft::plain {
 
 constexpr int kQuad = 4;
 constexpr int kRows = 32;
-constexpr int kThreads = kRows * kQuad;
+static_assert(kThreads == kRows * kQuad);
 constexpr int kKeys = 32;
 constexpr int kStep = 8;
-// Blocks that must fit on one multiprocessor: names the register budget (128, for D = 128 it is 168),
+// Blocks that must fit on one multiprocessor: names the register budget (128; 168 for D = 128),
 // without which the compiler spills to reach more blocks.
 template <int D>
 constexpr int kBlocks = D <= 64 ? 4 : 3;
-constexpr float kLog2e = 1.4426950408889634f;
 
-template <typename T>
-struct Arguments {
-  const T *q, *k_window, *v_window, *k_self, *v_self;
-  T *y;
-  const int32_t *window_length, *self_length;
-  int heads, kv_heads, tokens, window;
-  float scale;  // log2(e) / sqrt(D): the softmax works in powers of two
-};
+WEFT_DEVICE float4 load_four(const float *p) { return *reinterpret_cast<const float4 *>(p); }
 
 // Copies `count` rows of D values to the tile as float32 and zeroes the rest of it.
-template <typename T, int D>
-__device__ __forceinline__ void load_tile(float4 (*tile)[D / 4], const T *rows, int count) {
+template <int D>
+WEFT_DEVICE void load_tile(float4 (*tile)[D / 4], const float *rows, int count) {
   for (int i = threadIdx.x; i < kKeys * (D / 4); i += kThreads) {
     const int row = i / (D / 4), column = i % (D / 4);
-    tile[row][column] = row < count ? load_chunk(rows + static_cast<int64_t>(row) * D + column * 4)
+    tile[row][column] = row < count ? load_four(rows + static_cast<int64_t>(row) * D + column * 4)
                                     : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   }
 }
@@ -54,7 +45,7 @@ struct RowState {
 };
 
 template <int D>
-__device__ __forceinline__ void fold_step(RowState<D> &row, const float4 (*keys)[D / 4],
+WEFT_DEVICE void fold_step(RowState<D> &row, const float4 (*keys)[D / 4],
                                           const float4 (*values)[D / 4], int first, int count,
                                           int part) {
   float score[kStep];
@@ -67,13 +58,13 @@ __device__ __forceinline__ void fold_step(RowState<D> &row, const float4 (*keys)
       const float4 k = keys[first + j][part + kQuad * i];
       partial += row.q[i].x * k.x + row.q[i].y * k.y + row.q[i].z * k.z + row.q[i].w * k.w;
     }
-    partial += __shfl_xor_sync(0xffffffffu, partial, 1);
-    partial += __shfl_xor_sync(0xffffffffu, partial, 2);
+    partial += shuffle_xor(partial, 1);
+    partial += shuffle_xor(partial, 2);
     score[j] = first + j < count ? partial : -INFINITY;
     peak = fmaxf(peak, score[j]);
   }
   // The first key of a step is always valid, so `peak` is finite here.
-  const float shrink = exp2f(row.peak - peak);
+  const float shrink = power_of_two(row.peak - peak);
   row.sum *= shrink;
 #pragma unroll
   for (int i = 0; i < D / 16; ++i) {
@@ -84,7 +75,7 @@ __device__ __forceinline__ void fold_step(RowState<D> &row, const float4 (*keys)
   }
 #pragma unroll
   for (int j = 0; j < kStep; ++j) {
-    const float weight = exp2f(score[j] - peak);
+    const float weight = power_of_two(score[j] - peak);
     row.sum += weight;
 #pragma unroll
     for (int i = 0; i < D / 16; ++i) {
@@ -98,15 +89,9 @@ __device__ __forceinline__ void fold_step(RowState<D> &row, const float4 (*keys)
   row.peak = peak;
 }
 
-__device__ __forceinline__ int valid_rows(const int32_t *lengths, int item, int capacity) {
-  if (lengths == nullptr) return capacity;
-  const int length = lengths[item];
-  return length < 0 ? 0 : (length > capacity ? capacity : length);
-}
-
 // Grid: (ceil(T / kRows), B * H). Block: kThreads.
-template <typename T, int D>
-__global__ void __launch_bounds__(kThreads, kBlocks<D>) dpcw_kernel(Arguments<T> a) {
+template <int D>
+__global__ void __launch_bounds__(kThreads, kBlocks<D>) dpcw_plain_kernel(Attention a) {
   __shared__ float4 keys[kKeys][D / 4];
   __shared__ float4 values[kKeys][D / 4];
 
@@ -115,6 +100,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks<D>) dpcw_kernel(Arguments<T>
   const int64_t group = static_cast<int64_t>(item) * a.kv_heads + head / (a.heads / a.kv_heads);
   const int tokens = valid_rows(a.self_length, item, a.tokens);
   const int part = threadIdx.x % kQuad;
+  const float *q_rows = static_cast<const float *>(a.q) + own;
+  float *y_rows = static_cast<float *>(a.y) + own;
   const int t = blockIdx.x * kRows + threadIdx.x / kQuad;
 
   RowState<D> row;
@@ -124,7 +111,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks<D>) dpcw_kernel(Arguments<T>
   for (int i = 0; i < D / 16; ++i) {
     float4 q = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     row.value[i] = q;
-    if (t < tokens) q = load_chunk(a.q + own + static_cast<int64_t>(t) * D + (part + kQuad * i) * 4);
+    if (t < tokens) q = load_four(q_rows + static_cast<int64_t>(t) * D + (part + kQuad * i) * 4);
     row.q[i] = make_float4(q.x * a.scale, q.y * a.scale, q.z * a.scale, q.w * a.scale);
   }
 
@@ -132,15 +119,17 @@ __global__ void __launch_bounds__(kThreads, kBlocks<D>) dpcw_kernel(Arguments<T>
   for (int source = 0; source < 2; ++source) {
     const int capacity = source == 0 ? a.window : a.tokens;
     const int rows = source == 0 ? valid_rows(a.window_length, item, capacity) : tokens;
-    const T *k = (source == 0 ? a.k_window : a.k_self) + group * capacity * D;
-    const T *v = (source == 0 ? a.v_window : a.v_self) + group * capacity * D;
+    const float *k =
+        static_cast<const float *>(source == 0 ? a.k_window : a.k_self) + group * capacity * D;
+    const float *v =
+        static_cast<const float *>(source == 0 ? a.v_window : a.v_self) + group * capacity * D;
 #pragma unroll 1
     for (int start = 0; start < rows; start += kKeys) {
       const int count = rows - start < kKeys ? rows - start : kKeys;
-      __syncthreads();  // the previous tile is no longer read
-      load_tile<T, D>(keys, k + static_cast<int64_t>(start) * D, count);
-      load_tile<T, D>(values, v + static_cast<int64_t>(start) * D, count);
-      __syncthreads();
+      block_barrier();  // the previous tile is no longer read
+      load_tile<D>(keys, k + static_cast<int64_t>(start) * D, count);
+      load_tile<D>(values, v + static_cast<int64_t>(start) * D, count);
+      block_barrier();
 #pragma unroll 1
       for (int first = 0; first < count; first += kStep)
         fold_step<D>(row, keys, values, first, count, part);
@@ -155,8 +144,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks<D>) dpcw_kernel(Arguments<T>
     if (t < tokens)
       y = make_float4(row.value[i].x * inverse, row.value[i].y * inverse,
                       row.value[i].z * inverse, row.value[i].w * inverse);
-    store_chunk(a.y + own + static_cast<int64_t>(t) * D + (part + kQuad * i) * 4, y);
+    *reinterpret_cast<float4 *>(y_rows + static_cast<int64_t>(t) * D + (part + kQuad * i) * 4) = y;
   }
 }
 
-}  // namespace weft
+}  // namespace weft::plain
