@@ -1,6 +1,7 @@
 """The shortest way in: one call from prompt to document.
 
-Each call loads its bundle; who asks more than once keeps what `runtime.load` returns.
+The bundle stays loaded for the next call (`runtime.kept`); who wants to decide how long keeps what
+`runtime.load` returns.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runtime.document import Document
 from runtime.events import Event
-from runtime.loading import load
+from runtime.kept import KEPT
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -30,11 +31,12 @@ def generate(
     """A document from a prompt.
 
     `prompt` is a string, or a list of strings and pictures (path, PIL image or uint8 array
-    [H, W, 3 or 4]). `bundle` is a folder (default: the shipped `storybook`), `device` "auto" or
-    "cpu". Further options: max_images, size, steps, seed, temperature, top_p, think, references,
-    deadline_s, on_event; see `runtime.Options`. Raises `WeftError`s that say what to do.
+    [H, W, 3 or 4]). `bundle` is a folder (default: the shipped `storybook`), `device` "auto",
+    "cpu", "cuda", "tensorrt-rtx" or "tensorrt" (see `runtime.load`). Further options: max_images,
+    size, steps, seed, temperature, top_p, think, references, deadline_s, on_event; see
+    `runtime.Options`. Raises `WeftError`s that say what to do.
     """
-    return load(bundle, device=device).generate(prompt, **options)
+    return KEPT.get(bundle, device).generate(prompt, **options)
 
 
 def stream(
@@ -45,4 +47,4 @@ def stream(
     **options: Unpack[GenerateOptions],
 ) -> Iterator[Event]:
     """The same, as events: `TextDelta`, `ImageStarted`, `ImageDone`, …, `Finished`."""
-    return load(bundle, device=device).stream(prompt, **options)
+    return KEPT.get(bundle, device).stream(prompt, **options)

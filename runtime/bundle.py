@@ -25,7 +25,6 @@ from runtime.manifest import (
     TOKEN_TEXT,
     AnswerLimits,
     Component,
-    File,
     Manifest,
     Model,
     Requires,
@@ -33,12 +32,13 @@ from runtime.manifest import (
     Schedule,
     SpecialTokens,
     TokenizerSpec,
-    Variant,
+    Verification,
     check_manifest,
     component_of,
     files_of,
 )
 from runtime.strict import StrictError, from_json, to_json
+from runtime.variants import File, Gate, Profile, Variant
 
 __all__ = [
     "ABI",
@@ -50,14 +50,17 @@ __all__ = [
     "Bundle",
     "Component",
     "File",
+    "Gate",
     "Manifest",
     "Model",
+    "Profile",
     "Requires",
     "Sampling",
     "Schedule",
     "SpecialTokens",
     "TokenizerSpec",
     "Variant",
+    "Verification",
     "component_of",
     "confined",
     "digest_of",

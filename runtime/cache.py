@@ -3,32 +3,45 @@
 Attention costs time for every slot it is given, used or not. So the buffers are as large as the
 session may ever need, and the engine gets the smallest multiple of `STEP` slots that holds the
 sequence. The number of slots depends on the sequence's length alone, so results do not depend on
-what the session held before.
+what the session held before. The buffers stand where the planner's engine runs.
 
 | name | shape | dtype |
 | --- | --- | --- |
-| `views["past.k.0"]`, … | [1, KV, slots, D], contiguous | float32 |
+| `views["past.k.0"]`, … | [1, KV, slots, D], contiguous | the engine's, float32 on the CPU |
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from runtime.engines.base import Array
+from runtime.engines.elements import Element
+from runtime.engines.memory import FLOAT32, HOST, Memory
 from runtime.interfaces import CacheGeometry, cache_names
 
 STEP = 256
 
 
 class PlannerCache:
-    """K and V of every layer; rows are slots, one per token."""
+    """K and V of every layer; rows are slots, one per token.
 
-    def __init__(self, geometry: CacheGeometry, capacity: int) -> None:
+    `memory` and `element` are where and as what the engine that writes them wants them;
+    `least_slots` is the smallest number of slots it takes.
+    """
+
+    def __init__(
+        self,
+        geometry: CacheGeometry,
+        capacity: int,
+        memory: Memory = HOST,
+        element: Element = FLOAT32,
+        least_slots: int = 0,
+    ) -> None:
         self._heads, self._dim = geometry.kv_heads, geometry.head_dim
-        count = self._heads * capacity * self._dim
-        self._flat: dict[str, NDArray[np.float32]] = {
-            name: np.zeros(count, np.float32) for name in cache_names("past", geometry.layers)
+        self._memory = memory
+        self._least = least_slots
+        self._most = max(capacity, least_slots)
+        count = self._heads * self._most * self._dim
+        self._flat: dict[str, Array] = {
+            name: memory.zeros((count,), element) for name in cache_names("past", geometry.layers)
         }
         self.capacity = capacity
         self.slots = 0
@@ -37,16 +50,12 @@ class PlannerCache:
 
     def fit(self, end: int, kept: int) -> None:
         """Show the slots that a sequence of `end` tokens needs; the first `kept` keep their K/V."""
-        slots = min(self.capacity, -(-end // STEP) * STEP)
+        slots = max(self._least, min(self._most, -(-end // STEP) * STEP))
         if slots == self.slots:
             return
         old, self.slots = self.views, slots
-        self.views = {name: self._view(flat, slots) for name, flat in self._flat.items()}
+        shape = (1, self._heads, slots, self._dim)
+        self.views = {n: self._memory.prefix(flat, shape) for n, flat in self._flat.items()}
         for name, view in self.views.items():
             if kept:
-                # Heads overlap in memory: what moves is copied out first.
-                view[:, :, :kept] = old[name][:, :, :kept].copy()
-
-    def _view(self, flat: Array, slots: int) -> Array:
-        rows = flat[: self._heads * slots * self._dim]
-        return rows.reshape(1, self._heads, slots, self._dim)
+                self._memory.move_rows(old[name], view, kept)

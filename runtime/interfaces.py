@@ -25,10 +25,12 @@ symbolic sizes are strings.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 COMPONENTS = ("planner", "vision", "window", "denoise", "commit", "vae_decode", "vae_encode")
 DTYPES = ("float32", "float16", "int64", "uint8")
+_CACHE_NAME = re.compile(r"(past|present|planner|reference|window)\.[kv]\.\d+")
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,11 @@ class ImageGeometry:
 def cache_names(prefix: str, layers: int) -> tuple[str, ...]:
     """`prefix.k.0, prefix.v.0, prefix.k.1, …`: the order used everywhere."""
     return tuple(f"{prefix}.{kind}.{layer}" for layer in range(layers) for kind in ("k", "v"))
+
+
+def is_cache(name: str) -> bool:
+    """Whether a tensor of this name holds keys or values."""
+    return _CACHE_NAME.fullmatch(name) is not None
 
 
 def _cache(prefix: str, geometry: CacheGeometry, tokens: int | str) -> tuple[Tensor, ...]:

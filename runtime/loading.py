@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from runtime.bundle import Bundle, read_bundle
 from runtime.document import Document
-from runtime.engines import Engines, check_device, open_engines
+from runtime.engines import DeviceReport, Engines, check_device, open_engines
 from runtime.errors import BundleMissing
 from runtime.events import Event
 from runtime.grid import all_grids
@@ -48,9 +48,12 @@ def load(
 ) -> Runtime:
     """Load a bundle (the shipped one by default).
 
+    `device` is "auto" (the best variant of each component that this machine can run), "cpu",
+    "cuda", "tensorrt-rtx" or "tensorrt"; `Runtime.device_report` says what was chosen and why.
     `max_tokens` and `max_references` size the caches (the manifest's capacities by default),
     `reference_bytes` bounds the store of reference K/V. `verify` True checks digests, False does
-    not, None does the first time. Raises `BundleError` or `OptionError`.
+    not, None does the first time. Raises `BundleError`, `OptionError`, or `EngineError` where the
+    device cannot be had.
     """
     check_device(device)
     found = read_bundle(_folder(bundle))
@@ -59,7 +62,8 @@ def load(
     elif verify is None:
         verify_once(found)
     memory = plan_memory(found.manifest, max_tokens, max_references, reference_bytes)
-    return Runtime(found, open_engines(found, device, threads), memory, reuse or Reuse())
+    engines = open_engines(found, device, threads, memory.max_tokens)
+    return Runtime(found, engines, memory, reuse or Reuse())
 
 
 def _folder(bundle: str | Path | None) -> Path:
@@ -82,13 +86,18 @@ class Runtime:
     def __init__(self, bundle: Bundle, engines: Engines, memory: MemoryPlan, reuse: Reuse) -> None:
         self.bundle, self.engines, self.memory, self.reuse = bundle, engines, memory, reuse
         self.lock = threading.RLock()
+        # A window that is rebuilt for every step needs steps to be rebuilt for.
+        engines.chained = reuse.window
         self.grids = all_grids(bundle.manifest.image)
         tokenizer = bundle.manifest.tokenizer
         self.vocabulary = Vocabulary(bundle.path(tokenizer.file), tokenizer.special)
         self.references = References(engines, memory.reference_bytes, reuse.reference_kv)
-        self.window_builder = WindowBuilder(
-            bundle.manifest.cache, memory.window_planner_tokens, memory.window_clean_tokens
-        )
+        self.window_builder = _window_builder(bundle, engines, memory)
+
+    @property
+    def device_report(self) -> DeviceReport:
+        """Which variant of every component runs, and why; `str()` of it is for people."""
+        return self.engines.report
 
     def session(self) -> Session:
         """A new conversation; takes `memory.planner_bytes`."""
@@ -111,3 +120,12 @@ class Runtime:
     def prewarm(self) -> None:
         """Open all engines now instead of on first use."""
         self.engines.open_all()
+
+
+def _window_builder(bundle: Bundle, engines: Engines, memory: MemoryPlan) -> WindowBuilder:
+    """Buffers in the memory of the window's engine."""
+    sizes = memory.window_planner_tokens, memory.window_clean_tokens
+    if not engines.on_device("window"):
+        return WindowBuilder(bundle.manifest.cache, *sizes)
+    engine = engines["window"]
+    return WindowBuilder(bundle.manifest.cache, *sizes, engine.memory, engine.elements)

@@ -20,34 +20,9 @@ from runtime.interfaces import (
     Tensor,
     component_interfaces,
 )
+from runtime.variants import File, Gate, Variant, check_variant
 
 ABI = 1
-
-
-@dataclass(frozen=True)
-class File:
-    """A file of the bundle: relative POSIX path, size in bytes, lower-case hex sha256."""
-
-    path: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One compiled form of a component.
-
-    `files[0]` is the graph or engine; the others are the data it refers to. `parity` holds figures
-    from verification (name → value, such as `relative_error`). `compute_capability` is "" where
-    any device will do.
-    """
-
-    engine: str
-    provider: str
-    precision: str
-    files: tuple[File, ...]
-    compute_capability: str = ""
-    parity: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,6 +33,16 @@ class Component:
     outputs: tuple[Tensor, ...]
     state: tuple[State, ...]
     variants: tuple[Variant, ...]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A whole bundle of one backend and precision against fp32: figures of generation (`top1`
+    agreement of the planner's next token, `latent_psnr` and `image_psnr` in dB, `eval` rows) and
+    the gates that were set on them."""
+
+    figures: dict[str, float]
+    gates: tuple[Gate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +131,8 @@ class AnswerLimits:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything in `bundle.json`."""
+    """Everything in `bundle.json`. `verification` is keyed by `backend precision`
+    ("onnx-cpu int8")."""
 
     schema: int
     model: Model
@@ -160,6 +146,7 @@ class Manifest:
     limits: AnswerLimits = AnswerLimits()
     license: str = ""
     notes: dict[str, str] = field(default_factory=dict)
+    verification: dict[str, Verification] = field(default_factory=dict)
 
 
 def component_of(interface: Interface, variants: tuple[Variant, ...]) -> Component:
@@ -255,8 +242,9 @@ def _check_components(manifest: Manifest) -> None:
                 f"unexpected {_names(have - want)}",
             )
         _require(bool(component.variants), f"components.{name}: expected at least one variant")
-        for variant in component.variants:
-            _require(bool(variant.files), f"components.{name}: a variant without files")
+        for index, variant in enumerate(component.variants):
+            where = f"components.{name}.variants[{index}]"
+            check_variant(where, variant, (*component.inputs, *component.outputs))
 
 
 def _names(items: set[Tensor] | set[State]) -> str:

@@ -6,7 +6,7 @@ It does not know the token format.
 
 | name | shape | dtype | meaning |
 | --- | --- | --- | --- |
-| `cache["past.k.0"]`, … | [1, KV, slots, D] | float32 | one row per token, written in place |
+| `cache["past.k.0"]`, … | [1, KV, slots, D] | the engine's | one row per token, written in place |
 | `tokens` | [C] | int64 | ids; the first `length` are valid |
 | `positions` | [C, 3] | float32 | (t, h, w) of each token |
 | `logits()` | [V] | float32 | after the last token |
@@ -34,7 +34,10 @@ class Planner:
     def __init__(
         self, engine: Engine, geometry: CacheGeometry, capacity: int, reuse: bool = True
     ) -> None:
-        self._cache = PlannerCache(geometry, capacity)
+        least, _ = engine.size_range("C")
+        element = engine.elements["past.k.0"]
+        self._cache = PlannerCache(geometry, capacity, engine.memory, element, least)
+        self._chunk_size = min(CHUNK, engine.size_range("S")[1] or CHUNK)
         self.tokens = np.zeros(capacity, np.int64)
         self.positions = np.zeros((capacity, 3), np.float32)
         self.features: dict[int, NDArray[np.float32]] = {}
@@ -103,7 +106,7 @@ class Planner:
     def _run(self, end: int) -> NDArray[np.float32]:
         logits: Array = np.zeros((1, 0), np.float32)
         while self.written < end:
-            stop = min(end, self.written + CHUNK)
+            stop = min(end, self.written + self._chunk_size)
             self._cache.fit(stop, self.written)
             logits = self._chunk(self.written, stop)
             self.written = stop

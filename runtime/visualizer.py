@@ -42,19 +42,22 @@ def draw(
 ) -> list[Latent]:
     """Latents of one picture, or of a series drawn in one pass.
 
-    `window` is asked for the window's K/V before every step; `before_step` may raise to stop.
+    `window` is asked for the window's K/V before every step, or once where the engine runs all
+    steps as a chain; `before_step` may raise to stop.
     """
     positions = np.concatenate([latent_positions(grid, t) for t, grid in enumerate(grids)])
     latent: Array = np.concatenate(noise, axis=1)
-    for t, t_next in pairwise(times):
-        before_step()
-        inputs = {
-            "latent": latent,
-            "positions": positions,
-            "t": np.array([t], np.float32),
-            "t_next": np.array([t_next], np.float32),
-            **window(),
-        }
-        latent = engine.run(inputs)["next"]
+    steps = [
+        {"t": np.array([t], np.float32), "t_next": np.array([t_next], np.float32)}
+        for t, t_next in pairwise(times)
+    ]
+    if engine.chains:
+        inputs = {"latent": latent, "positions": positions, **window()}
+        latent = engine.chain(inputs, ("latent", "next"), steps, before_step)
+    else:
+        for step in steps:
+            before_step()
+            inputs = {"latent": latent, "positions": positions, **step, **window()}
+            latent = engine.run(inputs)["next"]
     ends = np.cumsum([grid.tokens for grid in grids])[:-1]
     return [np.ascontiguousarray(part) for part in np.split(latent, ends, axis=1)]

@@ -10,7 +10,7 @@ one step before it on every axis, reference j of image k sits k - j before it on
 | `Plan.index` | [N] | int64 | planner slots taken: dense prompt, then ViT tokens by reference |
 | `Plan.shift` | [N, 3] | float32 | added to the positions of those slots |
 | `Plan.reference_shift` | [M, 3] | float32 | added to the positions of the clean tokens |
-| `build(...)["window.k.0"]`, … | [1, KV, N+M, D] | float32 | planner rows, then clean rows |
+| `build(...)["window.k.0"]`, … | [1, KV, N+M, D] | the engine's | planner rows, then clean rows |
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.engines.base import Array, Engine
+from runtime.engines.elements import Element
+from runtime.engines.memory import FLOAT32, HOST, Memory
 from runtime.history import PlacedPicture
 from runtime.interfaces import CacheGeometry, cache_names
 
@@ -84,26 +86,32 @@ def _rows(row: tuple[float, float, float], count: int) -> NDArray[np.float32]:
 
 
 class WindowBuilder:
-    """Builds windows into buffers allocated once.
+    """Builds windows into buffers allocated once, in `memory`; `elements` are those of the window's
+    engine by name, float32 where they are not given.
 
     A built window is valid until the next `build`; the runtime's lock is held that long.
     """
 
-    def __init__(self, geometry: CacheGeometry, max_planner: int, max_clean: int) -> None:
+    def __init__(
+        self,
+        geometry: CacheGeometry,
+        max_planner: int,
+        max_clean: int,
+        memory: Memory = HOST,
+        elements: Mapping[str, Element] | None = None,
+    ) -> None:
+        self._memory = memory
         self._row = (geometry.kv_heads, geometry.head_dim)
-        row = geometry.kv_heads * geometry.head_dim
-        layers = geometry.layers
-        self._clean = {
-            n: np.zeros(row * max_clean, np.float32) for n in cache_names("reference", layers)
-        }
-        self._window = {
-            n: np.zeros(row * (max_planner + max_clean), np.float32)
-            for n in cache_names("window", layers)
-        }
+        row, given = geometry.kv_heads * geometry.head_dim, elements or {}
 
-    @property
-    def bytes(self) -> int:
-        return sum(a.nbytes for a in (*self._clean.values(), *self._window.values()))
+        def buffers(prefix: str, tokens: int) -> dict[str, Array]:
+            names = cache_names(prefix, geometry.layers)
+            # A device has no empty buffers.
+            shape = (row * max(tokens, 1),)
+            return {name: memory.zeros(shape, given.get(name, FLOAT32)) for name in names}
+
+        self._clean = buffers("reference", max_clean)
+        self._window = buffers("window", max_planner + max_clean)
 
     def build(
         self,
@@ -116,7 +124,7 @@ class WindowBuilder:
         clean = {n: self._view(a, len(plan.reference_shift)) for n, a in self._clean.items()}
         if reference_kv:
             for name, target in clean.items():
-                np.concatenate([kv[name] for kv in reference_kv], axis=2, out=target)
+                self._memory.join_rows([kv[name] for kv in reference_kv], target)
         inputs = {
             **{n.replace("past.", "planner.", 1): a for n, a in planner_cache.items()},
             "index": plan.index,
@@ -128,4 +136,4 @@ class WindowBuilder:
 
     def _view(self, buffer: Array, tokens: int) -> Array:
         heads, dim = self._row
-        return buffer[: heads * tokens * dim].reshape(1, heads, tokens, dim)
+        return self._memory.prefix(buffer, (1, heads, tokens, dim))

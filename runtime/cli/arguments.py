@@ -14,7 +14,7 @@ DEFAULTS = Options()
 def add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("bundle")
     group.add_argument("--bundle", type=Path, help="bundle folder (default: the shipped one)")
-    group.add_argument("--device", default="auto", help="auto or cpu (default: auto)")
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, tensorrt-rtx or tensorrt")
     group.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     group.add_argument("--max-tokens", type=int, help="planner cache size, in tokens")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.bundle import Bundle, read_bundle
+from runtime.engines import DeviceReport, choose_device
 from runtime.loading import default_bundle
 from runtime.memory import MemoryPlan, plan_memory
 from runtime.strict import to_json
@@ -21,23 +22,28 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("bundle", type=Path, nargs="?", help="default: the shipped bundle")
     parser.add_argument("--verify", action="store_true", help="check every file's digest")
     parser.add_argument("--max-tokens", type=int, help="memory for a cache of this size")
+    parser.add_argument("--device", default="auto", help="say what would run on it (default: auto)")
     parser.add_argument("--json", action="store_true", help="print everything as the last line")
     arguments = parser.parse_args(argv)
     bundle = read_bundle(arguments.bundle or default_bundle(), verify=arguments.verify)
     memory = plan_memory(bundle.manifest, arguments.max_tokens)
-    print("\n".join(_lines(bundle, memory, arguments.verify)))
+    report = choose_device(bundle, arguments.device, memory.max_tokens)
+    print("\n".join([*_lines(bundle, memory, arguments.verify), *report.lines()]))
     if arguments.json:
-        print(json.dumps(_result(bundle, memory, arguments.verify)))
+        print(json.dumps(_result(bundle, memory, arguments.verify, report)))
     return 0
 
 
-def _result(bundle: Bundle, memory: MemoryPlan, verified: bool) -> dict[str, Any]:
+def _result(
+    bundle: Bundle, memory: MemoryPlan, verified: bool, report: DeviceReport
+) -> dict[str, Any]:
     return {
         "folder": str(bundle.folder),
         "digest": bundle.digest,
         "bytes": sum(file.size for file in bundle.files()),
         "verified": verified,
         "memory": to_json(memory),
+        "device": report.to_dict(),
         "manifest": to_json(bundle.manifest),
     }
 

@@ -33,6 +33,9 @@ COMMANDS = {
     "chat": Command("runtime.cli.chat:main", "talk: each answer may hold pictures"),
     "inspect": Command("runtime.cli.inspect:main", "show what a bundle holds and check it"),
     "export": Command("export.cli:main", "turn a checkpoint into a bundle", "export"),
+    "verify": Command(
+        "export.verify_bundle:main", "measure a bundle's graphs against its gates", "export"
+    ),
     "train": Command("training.cli:main", "run a training recipe", "training"),
     "eval": Command("benchmarks.cli:evaluate", "score a bundle's documents", "eval"),
     "bench": Command("benchmarks.cli:bench", "measure latency and memory", "eval"),

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from runtime.engines.base import Engine, Engines
-from runtime.engines.registry import check_device, open_engines
+from runtime.engines.choice import DEVICES, Choice, DeviceReport
+from runtime.engines.registry import check_device, choose_device, open_engines
 
-__all__ = ["Engine", "Engines", "check_device", "open_engines"]
+__all__ = [
+    "DEVICES",
+    "Choice",
+    "DeviceReport",
+    "Engine",
+    "Engines",
+    "check_device",
+    "choose_device",
+    "open_engines",
+]

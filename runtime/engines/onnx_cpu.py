@@ -2,7 +2,8 @@
 
 State is bound as input and output of one buffer, so the KV cache is updated in place. int8 weights
 with DequantizeLinear are folded to float32 when the model is opened. Results do not depend on
-timing: reductions are deterministic.
+timing: reductions are deterministic. Arrays of a device are copied through the host, so that the
+CPU can stand in for any component.
 """
 
 from __future__ import annotations
@@ -15,53 +16,37 @@ import numpy as np
 
 from runtime.bundle import Bundle, Variant
 from runtime.engines.base import Array, Arrays, Engine
-from runtime.errors import DependencyError, EngineError
+from runtime.engines.device_array import device_array, on_host
+from runtime.engines.onnx_session import check_signature, import_onnxruntime, session_options
+from runtime.errors import EngineError
 
 logger = logging.getLogger(__name__)
-
-_ELEMENT_TYPES = {
-    "tensor(float)": "float32",
-    "tensor(float16)": "float16",
-    "tensor(int64)": "int64",
-    "tensor(uint8)": "uint8",
-}
 
 
 class OnnxCpuEngine(Engine):
     """One ONNX graph in one inference session."""
 
     def __init__(self, bundle: Bundle, name: str, variant: Variant, threads: int | None) -> None:
-        super().__init__(name, bundle.manifest.components[name])
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise DependencyError(
-                "onnxruntime is missing; install it with: pip install onnxruntime"
-            ) from error
-        self._ort = onnxruntime
+        super().__init__(name, bundle.manifest.components[name], variant)
+        self._ort = import_onnxruntime()
         path = bundle.path(variant.files[0])
         started = time.perf_counter()
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), _session_options(onnxruntime, threads), [variant.provider]
+            self._session = self._ort.InferenceSession(
+                str(path), cpu_session_options(self._ort, threads), [variant.provider]
             )
         except Exception as error:  # the library raises its own, unrelated classes
             raise EngineError(f"{path}: ONNX Runtime cannot open it: {error}") from error
-        self._check_signature(str(path))
+        check_signature(self._session, self.component, variant, str(path))
+        self._stored = {name: element.stored for name, element in self.elements.items()}
         logger.debug("opened %s in %.2f s", path, time.perf_counter() - started)
 
-    def _check_signature(self, path: str) -> None:
-        for kind, found, expected in (
-            ("inputs", self._session.get_inputs(), self.component.inputs),
-            ("outputs", self._session.get_outputs(), self.component.outputs),
-        ):
-            have = {node.name: _ELEMENT_TYPES.get(node.type, node.type) for node in found}
-            want = {tensor.name: tensor.dtype for tensor in expected}
-            if have != want:
-                wrong = sorted(set(have.items()) ^ set(want.items()))
-                raise EngineError(f"{path}: {kind} differ from the manifest: {wrong}")
-
     def _execute(self, inputs: Arrays, outputs: Arrays) -> dict[str, Array]:
+        if not all(self._fits(name, array) for name, array in (*inputs.items(), *outputs.items())):
+            return self._through_host(inputs, outputs)
+        return self._run_session(inputs, outputs)
+
+    def _run_session(self, inputs: Arrays, outputs: Arrays) -> dict[str, Array]:
         binding = self._session.io_binding()
         make = self._ort.OrtValue.ortvalue_from_numpy
         bound: list[str] = []
@@ -89,13 +74,26 @@ class OnnxCpuEngine(Engine):
             for name in wanted
         }
 
+    def _fits(self, name: str, array: Array) -> bool:
+        return device_array(array) is None and array.dtype == self._stored[name]
 
-def _session_options(onnxruntime: Any, threads: int | None) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.use_deterministic_compute = True
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    # Treats Q/DQ as plain operators, so that DequantizeLinear of a constant is folded at opening.
+    def _through_host(self, inputs: Arrays, outputs: Arrays) -> dict[str, Array]:
+        """The same with arrays of a device, or keys and values of another type."""
+        host = {n: self.elements[n].encode(on_host(a)) for n, a in inputs.items()}
+        found = self._run_session(host, {})
+        for name in self.state:
+            if host[name] is not inputs[name]:
+                inputs[name][...] = host[name]
+        for name, target in outputs.items():
+            target[...] = found[name]
+        return {**found, **outputs}
+
+
+def cpu_session_options(onnxruntime: Any, threads: int | None) -> Any:
+    """Treats Q/DQ as plain operators, so that DequantizeLinear of a constant is folded at
+    opening."""
+    options = session_options(onnxruntime, threads)
     options.add_session_config_entry("session.disable_quant_qdq", "1")
+    # On processors without VNNI, products of 8-bit numbers would saturate.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     return options

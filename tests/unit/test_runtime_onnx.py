@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from runtime.bundle import Bundle, Component, File, Manifest, Variant
+from runtime.engines.elements import Element
 from runtime.engines.onnx_cpu import OnnxCpuEngine
 from runtime.errors import EngineError
 from runtime.interfaces import State, Tensor
+from tests.fake_cuda import fake_memory
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -93,6 +95,19 @@ def test_state_is_written_in_place(cache_engine: OnnxCpuEngine) -> None:
     assert total == cache.sum()
 
 
+def test_arrays_of_a_device_pass_through_the_host(cache_engine: OnnxCpuEngine) -> None:
+    memory, _ = fake_memory()
+    cache, total = memory.zeros((1, 1, 8, 2), Element("float16")), memory.zeros(())
+    update, offset = np.full((1, 1, 2, 2), 3, np.float32), np.array([4], np.int64)
+    with pytest.raises(EngineError, match="'past': expected float32"):
+        cache_engine.run({"past": cache, "update": update, "offset": offset})
+    cache = memory.zeros((1, 1, 8, 2))
+    inputs = {"past": cache, "update": update, "offset": offset}
+    assert cache_engine.run(inputs, {"sum": total})["sum"] is total
+    assert np.asarray(cache)[0, 0, :, 0].tolist() == [0, 0, 0, 0, 3, 3, 0, 0]
+    assert np.asarray(total) == 12
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -146,11 +161,11 @@ def test_int8_weights_are_folded_to_float(tmp_path: Path) -> None:
 def test_folding_leaves_no_quantized_operator(tmp_path: Path) -> None:
     import onnxruntime
 
-    from runtime.engines.onnx_cpu import _session_options
+    from runtime.engines.onnx_cpu import cpu_session_options
 
     graph, _ = matmul_graph(np.random.default_rng(0).standard_normal((64, 32)))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)], ir_version=10)
-    options = _session_options(onnxruntime, 1)
+    options = cpu_session_options(onnxruntime, 1)
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     onnxruntime.InferenceSession(model.SerializeToString(), options)
     kinds = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
