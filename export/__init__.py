@@ -1,11 +1,23 @@
-"""Checkpoint to bundle: ONNX graphs, their weights in the precisions asked for, verified.
+"""Checkpoint to bundle: ONNX graphs and engines in the precisions asked for, verified.
 
-    weft export CHECKPOINT -o BUNDLE [--precision fp32,w8] [--no-verify] [--json]
+    weft export CHECKPOINT -o BUNDLE [--target cpu,cuda,tensorrt-rtx,tensorrt]
+        [--precision int8,w8,fp32,fp16,fp8] [--calibrate DATA] [--eval N] [--report FILE] [--json]
     weft export --restore BUNDLE -o CHECKPOINT [--config NAME] [--json]
+
+| module | what it does |
+| --- | --- |
+| `pipeline`, `assembly` | one export from start to end; the variants while they are made |
+| `targets`, `precision` | what can be made for which target; what a precision does to a layer |
+| `samples`, `layer_groups`, `choice`, `calibration` | documents, and the precision of every layer |
+| `components/`, `graph`, `graphs`, `storage` | the graphs and their weights |
+| `profiles`, `tensorrt`, `engines`, `engine_cache` | engines ahead of time |
+| `verify*`, `session`, `report` | figures, gates and scores; what is told of them |
+| `restore`, `initializers` | a bundle as a checkpoint again |
 
 The graphs, batch 1 everywhere. L layers, KV key/value heads, D head dimension, C cache slots,
 W width, V vocabulary, Z latent channels; S, T, N, M, P, n, H, W, h, w are free at run time, and
-N, M and P may be 0. Names and types are those of `runtime.interfaces`, where they are written down.
+N, M and P may be 0. Names and types are those of `runtime.interfaces`, where they are written down;
+keys and values of fp16 and fp8 graphs are float16 (or float8e4m3fn). `t` is one of the schedule's.
 
 | graph | input | type | shape | output | type | shape |
 | --- | --- | --- | --- | --- | --- | --- |

@@ -50,20 +50,24 @@ def _restore(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from export.manifest import Limits
     from export.pipeline import Options, export_bundle
+    from export.report import table, write_json
 
     options = Options(
         targets=_names(arguments.target),
         precisions=_names(arguments.precision),
         verify=arguments.verify,
         limits=Limits(capacity=arguments.capacity, max_references=arguments.max_references),
+        calibrate=arguments.calibrate,
+        samples=arguments.samples,
+        eval_samples=arguments.eval,
+        capabilities=_names(arguments.compute_capability),
+        kv=arguments.kv,
+        cache=arguments.cache,
+        plugin=arguments.plugin,
     )
     report = export_bundle(arguments.checkpoint, arguments.output, options)
-    for row in report.rows:
-        figures = "  ".join(f"{name} {value:.1e}" for name, value in row.parity.items())
-        print(f"{row.component:<11} {row.precision:<5} {row.bytes / 1e6:7.2f} MB  {figures}")
-    print(f"{report.bundle}: {report.bytes / 1e6:.2f} MB in {report.seconds:.1f} s")
-    if arguments.json:
-        print(json.dumps(asdict(report)))
+    print(table(report))
+    write_json(asdict(report), arguments.report, arguments.json)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -74,34 +78,37 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="weft export", description="Turn a checkpoint into a verified bundle, or back."
     )
-    parser.add_argument("checkpoint", type=Path, nargs="?", help="folder of a complete checkpoint")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="folder to write: a bundle or checkpoint"
-    )
-    parser.add_argument(
-        "--restore", type=Path, metavar="BUNDLE", help="write the checkpoint of this bundle instead"
-    )
-    parser.add_argument(
-        "--config", metavar="NAME", help="with --restore: configuration of a bundle without its own"
-    )
-    parser.add_argument("--target", default="cpu", help="comma-separated targets: cpu")
-    parser.add_argument(
-        "--precision", default="w8", help="comma-separated, preferred first: fp32, w8"
-    )
-    parser.add_argument(
-        "--verify",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="compare every component with PyTorch (default) or do not",
-    )
-    parser.add_argument(
-        "--capacity", type=int, default=4096, help="planner cache slots (default 4096)"
-    )
-    parser.add_argument(
-        "--max-references", type=int, default=3, help="pictures in a window (default 3)"
-    )
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-    parser.add_argument("--json", action="store_true", help="print the result as the last line")
+    add = parser.add_argument
+    add("checkpoint", type=Path, nargs="?", help="folder of a complete checkpoint")
+    add("-o", "--output", type=Path, required=True, help="folder to write: a bundle or checkpoint")
+    add("--restore", type=Path, metavar="BUNDLE",
+        help="write the checkpoint of this bundle instead")  # fmt: skip
+    add("--config", metavar="NAME",
+        help="with --restore: configuration of a bundle without its own")  # fmt: skip
+    add("--target", default="cpu",
+        help="comma-separated, preferred first: cpu, cuda, tensorrt-rtx, tensorrt")  # fmt: skip
+    add("--precision", default="int8",
+        help="comma-separated, preferred first: fp32, w8, int8 (cpu), fp32, fp16 (cuda), "
+             "fp16, fp8 (tensorrt-rtx, tensorrt)")  # fmt: skip
+    add("--calibrate", type=Path, metavar="DATA",
+        help="WebDataset shards to calibrate and verify on (default: storyworld)")  # fmt: skip
+    add("--samples", type=int, default=4, metavar="N", help="documents looked at (default 4)")
+    add("--verify", action=argparse.BooleanOptionalAction, default=True,
+        help="compare every component with PyTorch (default) or do not")  # fmt: skip
+    add("--eval", type=int, default=0, metavar="N",
+        help="also score every precision with weft eval on N prompts, against fp32")  # fmt: skip
+    add("--compute-capability", default="8.6,8.9,12.0,12.1", metavar="CC",
+        help="of tensorrt-rtx engines (default: RTX 30, 40, 50 and GB10)")  # fmt: skip
+    add("--kv", default="float16", choices=("float16", "float8e4m3fn"),
+        help="keys and values of fp8 variants")  # fmt: skip
+    add("--cache", type=Path, metavar="FOLDER", help="keep engines here and use them again")
+    add("--plugin", type=Path, metavar="LIBRARY",
+        help="TensorRT plugin with weft::DPCWAttention to compile into engines")  # fmt: skip
+    add("--capacity", type=int, default=4096, help="planner cache slots (default 4096)")
+    add("--max-references", type=int, default=3, help="pictures in a window (default 3)")
+    add("--report", type=Path, metavar="FILE", help="write the report as JSON")
+    add("--quiet", action="store_true", help="no progress")
+    add("--json", action="store_true", help="print the result as the last line")
     return parser
 
 

@@ -1,13 +1,13 @@
 """Builds one ONNX graph, node by node, with readable and reproducible names.
 
-Values are passed around as their names. The builder knows ONNX and nothing of the models; how a
-large weight is stored (float32, int8 + DequantizeLinear, ...) is decided by the `Storage` it is
-given, so the same component code builds every precision.
+Values are passed around as their names. The builder knows ONNX and nothing of the models. How a
+large weight is stored and multiplied is decided by the `Storage` it is given, and floats are of the
+recipe's compute type except inside `exact()`, so the same component code builds every precision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,7 @@ _TYPES = {
     "float16": TensorProto.FLOAT16,
     "int64": TensorProto.INT64,
     "uint8": TensorProto.UINT8,
+    "float8e4m3fn": TensorProto.FLOAT8E4M3FN,
 }
 Array = NDArray[Any]
 
@@ -42,6 +43,37 @@ class GraphBuilder:
         self._scope: list[str] = []
         self._counts: dict[str, int] = {}
         self._domains: dict[str, int] = {"": OPSET}
+        self._exact = False
+
+    @property
+    def half(self) -> bool:
+        """Whether floats are float16 here."""
+        return self.storage.recipe.compute == "float16" and not self._exact
+
+    @contextmanager
+    def exact(self) -> Iterator[None]:
+        """Keeps what is made inside float32: positions, times, pixels, the step of the flow."""
+        before, self._exact = self._exact, True
+        try:
+            yield
+        finally:
+            self._exact = before
+
+    def enter(self, x: str) -> str:
+        """A float32 value in the compute type."""
+        return self.op("Cast", x, to=TensorProto.FLOAT16) if self.half else x
+
+    def leave(self, x: str) -> str:
+        """A value of the compute type in float32."""
+        return self.op("Cast", x, to=TensorProto.FLOAT) if self.half else x
+
+    def result(self, kind: str, *inputs: str, output: str, **attributes: Any) -> None:
+        """A node whose output leaves the graph as float32 under the name `output`."""
+        if self.half:
+            y = self.op(kind, *inputs, **attributes)
+            self.op("Cast", y, output=output, to=TensorProto.FLOAT)
+        else:
+            self.op(kind, *inputs, output=output, **attributes)
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -75,12 +107,16 @@ class GraphBuilder:
 
     def linear(self, x: str, weight: Array, name: str, bias: Array | None = None) -> str:
         """x [..., in] times `weight` [in, out]."""
-        y = self.storage.matmul(self, x, np.ascontiguousarray(weight, np.float32), name)
+        y = self.storage.matmul(self, x, np.ascontiguousarray(weight), name)
         return y if bias is None else self.op("Add", y, self.tensor(bias, f"{name}.bias"))
 
+    def path(self, name: str) -> str:
+        """`name` in the current scope."""
+        return "/".join([*self._scope, name])
+
     def tensor(self, array: Array | float, name: str) -> str:
-        """An initializer named in the current scope."""
-        return self._initializer(np.asarray(array), "/".join([*self._scope, name]))
+        """An initializer named in the current scope; float32 becomes the compute type."""
+        return self._initializer(self._typed(np.asarray(array)), self.path(name))
 
     def ints(self, values: Sequence[int]) -> str:
         """A shape, axes or sizes as an int64 vector."""
@@ -92,8 +128,9 @@ class GraphBuilder:
         return self._initializer(np.array(value, np.int64), f"index.{value}")
 
     def number(self, value: float) -> str:
-        """A float32 scalar."""
-        return self._initializer(np.array(value, np.float32), f"number.{value!r}")
+        """A scalar of the compute type."""
+        name = f"number.{value!r}" + (".half" if self.half else "")
+        return self._initializer(self._typed(np.array(value, np.float32)), name)
 
     def function(self, function: onnx.FunctionProto) -> None:
         """Makes a model-local function available."""
@@ -103,13 +140,17 @@ class GraphBuilder:
     def need(self, domain: str, version: int) -> None:
         self._domains[domain] = version
 
-    def model(self, interface: Interface) -> onnx.ModelProto:
-        """The finished model; the interface's outputs must have been made under their names."""
+    def model(
+        self, interface: Interface, dtypes: Mapping[str, str], sizes: Mapping[str, int]
+    ) -> onnx.ModelProto:
+        """The finished model; the interface's outputs must have been made under their names.
+        `dtypes` gives the types of tensors that differ from the interface's, `sizes` the values of
+        free sizes that are fixed."""
         graph = helper.make_graph(
             self._nodes,
             self.name,
-            [_value(tensor) for tensor in interface.inputs],
-            [_value(tensor) for tensor in interface.outputs],
+            [_value(tensor, dtypes, sizes) for tensor in interface.inputs],
+            [_value(tensor, dtypes, sizes) for tensor in interface.outputs],
             list(self._initializers.values()),
         )
         return helper.make_model(
@@ -119,6 +160,9 @@ class GraphBuilder:
             functions=list(self._functions.values()),
             producer_name="weft",
         )
+
+    def _typed(self, array: Array) -> Array:
+        return array.astype(np.float16) if self.half and array.dtype == np.float32 else array
 
     def _initializer(self, array: Array, name: str) -> str:
         if name not in self._initializers:
@@ -146,5 +190,9 @@ class GraphBuilder:
         )
 
 
-def _value(tensor: Tensor) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(tensor.name, _TYPES[tensor.dtype], list(tensor.shape))
+def _value(
+    tensor: Tensor, dtypes: Mapping[str, str], sizes: Mapping[str, int]
+) -> onnx.ValueInfoProto:
+    kind = _TYPES[dtypes.get(tensor.name, tensor.dtype)]
+    shape = [sizes.get(size, size) if isinstance(size, str) else size for size in tensor.shape]
+    return helper.make_tensor_value_info(tensor.name, kind, shape)

@@ -8,6 +8,8 @@ that could be taken out.
 | --- | --- |
 | float32, inside the graph or in the data file | float32, the same bits |
 | int8 and float32 scales per output channel | float32 values that quantize to the same again |
+
+int8 weights are those of `DequantizeLinear` or of `MatMulInteger`.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ Array = NDArray[Any]
 
 ENGINE = "onnxruntime"
 # The most exact first.
-READABLE = ("fp32", "w8")
+READABLE = ("fp32", "w8", "int8")
 # What a model's parameter is called in a graph; shapes, constants and tables are not parameters.
 _PARAMETER = re.compile(r"(\.weight|\.bias|/table)$")
 
@@ -66,7 +68,7 @@ class Initializers:
         """The float32 value of the initializer `name`."""
         if name not in self._read:
             array = self._array(name)
-            if array.dtype == np.int8 and name in self._unpacked:
+            if array.dtype == np.int8:
                 array = self._dequantized(name, array)
             if array.dtype != np.float32 or not np.isfinite(array).all():
                 raise self.error(f"{name}: expected finite float32 or int8 with scales")
@@ -87,7 +89,10 @@ class Initializers:
             raise self.error(f"expected an ONNX model: {error}") from error
 
     def _dequantized(self, name: str, values: Array) -> Array:
-        node = self._unpacked[name]
+        node = self._unpacked.get(name)
+        if node is None:
+            # An integer product: the scales of its columns stand beside it.
+            return dequantize(values, self._array(name.removesuffix("weight") + "scale"), 1)
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         axis = int(attributes.get("axis", 1))
         scale = self._array(node.input[1])

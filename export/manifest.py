@@ -21,7 +21,6 @@ from runtime.bundle import (
     ABI,
     SCHEMA,
     TOKEN_TEXT,
-    File,
     Manifest,
     Model,
     Requires,
@@ -29,6 +28,7 @@ from runtime.bundle import (
     SpecialTokens,
     TokenizerSpec,
     Variant,
+    Verification,
     component_of,
 )
 from runtime.interfaces import CacheGeometry, ImageGeometry, component_interfaces
@@ -134,6 +134,7 @@ def make_manifest(
     limits: Limits,
     tokenizer: TokenizerSpec,
     variants: dict[str, tuple[Variant, ...]],
+    verification: dict[str, Verification],
 ) -> Manifest:
     """The manifest of files that are already in the folder."""
     cache, image = cache_geometry(config, limits), image_geometry(config, limits)
@@ -150,9 +151,5 @@ def make_manifest(
         components={n: component_of(i, variants[n]) for n, i in interfaces.items()},
         license="Apache-2.0",
         notes=notes,
+        verification=verification,
     )
-
-
-def variant_of(precision: str, files: tuple[File, ...], parity: dict[str, float]) -> Variant:
-    """An ONNX Runtime CPU variant."""
-    return Variant("onnxruntime", "CPUExecutionProvider", precision, files, parity=parity)

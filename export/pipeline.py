@@ -1,4 +1,4 @@
-"""One export from start to end: checkpoint → graphs → manifest → verification → bundle folder.
+"""One export from start to end: checkpoint → graphs → engines → verification → bundle folder.
 
 Everything is written to a hidden folder beside the target, which gets its name when it is complete
 and verified. A failure of any kind leaves the target as it was.
@@ -10,84 +10,63 @@ import errno
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from export.assembly import Assembly
 from export.errors import ExportError, GateError
-from export.graphs import Models, build_graphs
-from export.manifest import (
-    Limits,
-    cache_geometry,
-    image_geometry,
-    make_manifest,
-    revision_of,
-    special_tokens,
-    variant_of,
-)
-from export.storage import STORAGES
-from export.verify import verify
-from runtime.bundle import (
-    MANIFEST,
-    Bundle,
-    TokenizerSpec,
-    Variant,
-    file_of,
-    write_manifest,
-)
-from runtime.interfaces import component_interfaces
-from training.checkpoint import TOKENIZER, Checkpoint, load_checkpoint
+from export.graphs import Models
+from export.manifest import Limits
+from export.report import Report, row_of
+from export.targets import CAPABILITIES, Plan, make_plan
+from runtime.bundle import MANIFEST, write_manifest
+from training.checkpoint import TOKENIZER, Checkpoint, load_checkpoint, replacing
 from training.errors import TrainingError
 
 logger = logging.getLogger(__name__)
 
-TARGETS = ("cpu",)
-
 
 @dataclass(frozen=True)
 class Options:
-    """What to export. The first precision is the one a runtime takes."""
+    """What to export. The first precision of a target is the one a runtime takes.
+
+    `calibrate` is a folder of WebDataset shards, None for the storyworld; `samples` is how many
+    documents are looked at. `eval_samples` 0 leaves `weft eval` out. `cache` keeps engines between
+    exports, None where none is kept; `plugin` is a library whose kernel engines take instead of the
+    body of `weft::DPCWAttention`.
+    """
 
     targets: tuple[str, ...] = ("cpu",)
     precisions: tuple[str, ...] = ("w8",)
     verify: bool = True
     limits: Limits = field(default_factory=Limits)
+    calibrate: Path | None = None
+    samples: int = 4
+    eval_samples: int = 0
+    capabilities: tuple[str, ...] = CAPABILITIES
+    kv: str = "float16"
+    cache: Path | None = None
+    plugin: Path | None = None
 
     def __post_init__(self) -> None:
-        for what, given, known in (
-            ("target", self.targets, TARGETS),
-            ("precision", self.precisions, tuple(STORAGES)),
-        ):
-            unknown = [name for name in given if name not in known]
-            if unknown or not given or len(set(given)) != len(given):
-                raise ExportError(
-                    f"{what}: expected one or more of {', '.join(known)}, each once, "
-                    f"found {', '.join(given) or 'none'}"
-                )
+        make_plan(self.targets, self.precisions)
+        unknown = [c for c in self.capabilities if c not in CAPABILITIES]
+        if unknown or not self.capabilities:
+            raise ExportError(
+                f"compute capability: expected one or more of {', '.join(CAPABILITIES)}, found "
+                f"{', '.join(self.capabilities) or 'none'}"
+            )
+        if self.kv not in ("float16", "float8e4m3fn"):
+            raise ExportError(f"kv: expected float16 or float8e4m3fn, found {self.kv}")
+        if self.samples < 1 or self.eval_samples < 0:
+            raise ExportError("samples: expected 1 or more; eval samples: 0 or more")
 
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the report: a component in one precision."""
-
-    component: str
-    precision: str
-    bytes: int
-    parity: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was exported, how large and how exact it is."""
-
-    bundle: str
-    revision: str
-    bytes: int
-    seconds: float
-    rows: tuple[Row, ...]
+    @property
+    def plan(self) -> Plan:
+        return make_plan(self.targets, self.precisions)
 
 
 def export_bundle(checkpoint: Path | str, out: Path | str, options: Options) -> Report:
@@ -100,24 +79,40 @@ def export_bundle(checkpoint: Path | str, out: Path | str, options: Options) -> 
     except TrainingError as error:
         raise ExportError(str(error)) from error
     models = _complete(loaded)
-    with _beside(out) as folder:
-        bundle = _write(folder, loaded, models, options)
-        found = {(name, v.precision): v for name, v in _variants(bundle)}
-        _publish(folder, out)
-    files = {file.path: file.size for file in bundle.files()}
+    with _written(out) as folder:
+        assembly = _assemble(folder, loaded, models, options)
+        failures = assembly.failures()
+        if failures:
+            raise GateError("verification failed, no bundle was written: " + "; ".join(failures))
+        bundle = write_manifest(folder, assembly.manifest(assembly.variants()))
+    total = sum(file.size for file in bundle.files()) + (out / MANIFEST).stat().st_size
     rows = tuple(
-        Row(name, precision, sum(f.size for f in variant.files), dict(variant.parity))
-        for (name, precision), variant in found.items()
+        row_of(built.component, built.variant, built.seconds, built.reused)
+        for built in assembly.built
     )
-    total = sum(files.values()) + (out / MANIFEST).stat().st_size
-    seconds = round(time.monotonic() - started, 1)
-    return Report(str(out), bundle.manifest.model.revision, total, seconds, rows)
+    return Report(
+        str(out),
+        bundle.manifest.model.revision,
+        total,
+        round(time.monotonic() - started, 1),
+        rows,
+        {name: dict(v.figures) for name, v in assembly.verification.items()},
+    )
 
 
-def _variants(bundle: Bundle) -> Iterator[tuple[str, Variant]]:
-    for name, component in bundle.manifest.components.items():
-        for variant in component.variants:
-            yield name, variant
+def _assemble(folder: Path, loaded: Checkpoint, models: Models, options: Options) -> Assembly:
+    """Every variant of every component, in `folder`, verified where asked."""
+    assert loaded.tokenizer_path is not None
+    shutil.copyfile(loaded.tokenizer_path, folder / TOKENIZER)
+    assembly = Assembly(folder, loaded, models, options)
+    assembly.choose()
+    assembly.write_graphs()
+    if options.verify:
+        assembly.verify()
+    assembly.build_engines()
+    if options.verify and options.eval_samples:
+        assembly.score()
+    return assembly
 
 
 def _complete(checkpoint: Checkpoint) -> Models:
@@ -137,39 +132,6 @@ def _complete(checkpoint: Checkpoint) -> Models:
     return Models(checkpoint.planner, checkpoint.visualizer, checkpoint.vae)
 
 
-def _write(folder: Path, checkpoint: Checkpoint, models: Models, options: Options) -> Bundle:
-    """Fills `folder`: graphs, tokenizer, manifest; verified where asked."""
-    config, limits = checkpoint.config, options.limits
-    interfaces = component_interfaces(
-        cache_geometry(config, limits), image_geometry(config, limits)
-    )
-    assert checkpoint.tokenizer_path is not None
-    shutil.copyfile(checkpoint.tokenizer_path, folder / TOKENIZER)
-    special = special_tokens(folder / TOKENIZER, config.planner.vocab)
-    tokenizer = TokenizerSpec(file_of(folder, TOKENIZER), special)
-    variants: dict[str, tuple[Variant, ...]] = {name: () for name in interfaces}
-    for precision in options.precisions:
-        logger.info("building %s graphs", precision)
-        written = build_graphs(models, interfaces, folder / precision, precision)
-        for name, paths in written.items():
-            files = tuple(file_of(folder, f"{precision}/{path}") for path in paths)
-            variants[name] += (variant_of(precision, files, {}),)
-    manifest = make_manifest(
-        config, revision_of(checkpoint.folder), checkpoint.training, limits, tokenizer, variants
-    )
-    bundle = write_manifest(folder, manifest)
-    if not options.verify:
-        return bundle
-    logger.info("verifying against PyTorch")
-    figures, failures = verify(bundle, models)
-    for name, component in manifest.components.items():
-        verified = tuple(replace(v, parity=figures[name, v.precision]) for v in component.variants)
-        manifest.components[name] = replace(component, variants=verified)
-    if failures:
-        raise GateError("verification failed, no bundle was written: " + "; ".join(failures))
-    return write_manifest(folder, manifest)
-
-
 def _check_target(out: Path) -> None:
     """Refuses to replace anything but a bundle or an empty folder."""
     if not out.exists():
@@ -181,35 +143,14 @@ def _check_target(out: Path) -> None:
 
 
 @contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A folder beside `out`, gone afterwards; a failing disk is reported as an `ExportError`."""
-    folder: Path | None = None
+def _written(out: Path) -> Iterator[Path]:
+    """The folder that becomes `out`; a failing disk is reported as an `ExportError`."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        yield folder
+        with replacing(out) as folder:
+            yield folder
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = (
             "the disk is full; free some space" if full else "choose a folder that can be written"
         )
         raise ExportError(f"{out}: not written: {error}; {advice}") from error
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _publish(folder: Path, out: Path) -> None:
-    """Gives the complete `folder` the name `out`."""
-    folder.chmod(0o755)
-    if not out.exists():
-        os.rename(folder, out)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
-    os.rename(out, old)
-    try:
-        os.rename(folder, out)
-    except OSError:
-        os.rename(old, out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -83,6 +83,15 @@ def restore_checkpoint(bundle: Path | str, folder: Path | str, config: str | Non
         ) from error
 
 
+def restored_models(bundle: Bundle, config: str | None = None) -> Models:
+    """The models of a bundle whose digests were checked, as far as its graphs hold them."""
+    graphs = {name: Initializers(bundle, name) for name in SOURCES}
+    models = _models(_config_of(bundle, config), graphs)
+    for model in (models.planner, models.visualizer, models.vae):
+        model.eval().requires_grad_(False)
+    return models
+
+
 def _config_of(bundle: Bundle, name: str | None) -> ModelConfig:
     """The bundle's configuration, which must fit its cache and picture geometry."""
     try:

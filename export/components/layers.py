@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
@@ -64,14 +65,37 @@ def rms_norm(graph: GraphBuilder, x: str, norm: nn.Module, name: str) -> str:
 
 def rope_tables(graph: GraphBuilder, positions: str, table: Any) -> tuple[str, str]:
     """cos and sin [1, tokens, D/2] at positions [tokens, 3]."""
-    angle = graph.op("MatMul", positions, graph.tensor(array_of(table), "rope_table"))
-    angle = graph.op("Unsqueeze", angle, graph.ints([0]))
-    return graph.op("Cos", angle), graph.op("Sin", angle)
+    with graph.exact():
+        angle = graph.op("MatMul", positions, graph.tensor(array_of(table), "rope_table"))
+        angle = graph.op("Unsqueeze", angle, graph.ints([0]))
+        cos, sin = graph.op("Cos", angle), graph.op("Sin", angle)
+    return graph.enter(cos), graph.enter(sin)
 
 
 def rotate(graph: GraphBuilder, x: str, rope: tuple[str, str]) -> str:
     """x [1, heads, tokens, D] turned by the tables; pairs are (i, i + D/2)."""
     return graph.op("RotaryEmbedding", x, *rope)
+
+
+def stored(graph: GraphBuilder, kind: str, *inputs: str, output: str, **attributes: Any) -> None:
+    """A node whose output, keys or values of the visualizer, leaves the graph as it is kept."""
+    if graph.storage.recipe.window_kv != "float8e4m3fn":
+        graph.op(kind, *inputs, output=output, **attributes)
+    else:
+        x = graph.op(kind, *inputs, **attributes)
+        graph.op("QuantizeLinear", x, *_kv_scale(graph), output=output)
+
+
+def fetched(graph: GraphBuilder, x: str) -> str:
+    """Kept keys or values of the visualizer in the compute type."""
+    if graph.storage.recipe.window_kv != "float8e4m3fn":
+        return x
+    return graph.op("DequantizeLinear", x, *_kv_scale(graph))
+
+
+def _kv_scale(graph: GraphBuilder) -> tuple[str, str]:
+    scale = graph.tensor(np.array(graph.storage.recipe.kv_scale, np.float32), "kv_scale")
+    return scale, graph.tensor(np.zeros((), ml_dtypes.float8_e4m3fn), "kv_zero")
 
 
 def qkv(

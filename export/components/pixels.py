@@ -12,8 +12,9 @@ LEVEL = 1 / 255
 
 def premultiply(graph: GraphBuilder, image: str) -> str:
     """uint8 straight [H, W, 4] → float32 premultiplied [H, W, 4], 0 to 1."""
-    x = graph.op("Cast", image, to=TensorProto.FLOAT)
-    x = graph.op("Div", x, graph.number(255.0))
+    with graph.exact():
+        x = graph.op("Cast", image, to=TensorProto.FLOAT)
+        x = graph.op("Div", x, graph.number(255.0))
     color, alpha = graph.split(x, [3, 1], axis=-1)
     return graph.op("Concat", graph.op("Mul", color, alpha), alpha, axis=-1)
 
@@ -34,6 +35,7 @@ def straight(graph: GraphBuilder, pixels: str, output: str) -> None:
     color = graph.op("Where", none, zero, graph.op("Min", color, one))
     x = graph.op("Mul", graph.op("Concat", color, alpha, axis=1), graph.number(255.0))
     x = graph.op("Floor", graph.op("Add", x, graph.number(0.5)))
-    x = graph.op("Cast", x, to=TensorProto.UINT8)
     x = graph.op("Transpose", x, perm=[0, 2, 3, 1])
-    graph.op("Squeeze", x, graph.ints([0]), output=output)
+    x = graph.op("Squeeze", x, graph.ints([0]))
+    # Last, because compilers know uint8 only at a graph's edge.
+    graph.op("Cast", x, to=TensorProto.UINT8, output=output)

@@ -1,8 +1,11 @@
 """The planner's graph: one step of causal decoding over a cache that is written in place.
 
 `TensorScatter` puts the new keys and values at `offset` of the bound cache; `Attention` reads the
-first `offset + S` slots, so what stands behind them never matters. They are sliced off before it,
-because ONNX Runtime's kernel does the work of every slot it is given, live or not.
+first `offset + S` slots, so what stands behind them never matters. In float32, for CPUs, they are
+sliced off before it, because ONNX Runtime's kernel does the work of every slot it is given, live or
+not. In float16, for GPUs, all slots are read under a mask that is made from `offset` on the device:
+no shape depends on a value, so the graph compiles ahead of time and can be captured. (TensorRT for
+RTX does not heed `nonpad_kv_seqlen`.)
 """
 
 from __future__ import annotations
@@ -26,14 +29,14 @@ def build_planner(graph: GraphBuilder, planner: Planner) -> None:
     x = _embed(graph, embedding)
     rope = rope_tables(graph, "positions", planner.rope_table)
     count = graph.op("Shape", "tokens", start=1, end=2)
-    length = graph.op("Add", "offset", count)
+    seen = _mask(graph, count) if graph.half else graph.op("Add", "offset", count)
     for layer, block in enumerate(parts(planner.blocks, PlannerBlock)):
         with graph.scope(f"blocks.{layer}"):
-            x = _block(graph, x, block, rope, layer, length)
+            x = _block(graph, x, block, rope, layer, seen)
     last = graph.op("Slice", x, graph.ints([-1]), graph.ints([2**62]), graph.ints([1]))
     last = graph.reshape(last, [1, -1])
     last = rms_norm(graph, last, planner.norm, "norm")
-    graph.op("MatMul", last, graph.op("Transpose", embedding, perm=[1, 0]), output="logits")
+    graph.result("MatMul", last, graph.op("Transpose", embedding, perm=[1, 0]), output="logits")
 
 
 def _embed(graph: GraphBuilder, embedding: str) -> str:
@@ -41,7 +44,17 @@ def _embed(graph: GraphBuilder, embedding: str) -> str:
     is_image = graph.op("Equal", "tokens", graph.ints([IMAGE_TOKEN]))
     is_image = graph.op("Unsqueeze", is_image, graph.ints([2]))
     text = graph.op("Gather", embedding, "tokens", axis=0)
-    return graph.op("Where", is_image, "features", text)
+    return graph.op("Where", is_image, graph.enter("features"), text)
+
+
+def _mask(graph: GraphBuilder, count: str) -> str:
+    """Which slots each new token sees, those up to its own: bool [1, 1, S, C]."""
+    zero, one = graph.index(0), graph.index(1)
+    slots = graph.op("Squeeze", graph.op("Shape", "past.k.0", start=2, end=3))
+    slots = graph.reshape(graph.op("Range", zero, slots, one), [1, 1, 1, -1])
+    rows = graph.op("Range", zero, graph.op("Squeeze", count), one)
+    rows = graph.reshape(graph.op("Add", rows, "offset"), [1, 1, -1, 1])
+    return graph.op("LessOrEqual", slots, rows)
 
 
 def _block(
@@ -50,7 +63,7 @@ def _block(
     block: PlannerBlock,
     rope: tuple[str, str],
     layer: int,
-    length: str,
+    seen: str,
 ) -> str:
     y = rms_norm(graph, x, block.attention_norm, "attention_norm")
     q, k, v = qkv(graph, y, block.attention, rope)
@@ -61,9 +74,12 @@ def _block(
         )
         for kind, new in (("k", k), ("v", v))
     ]  # fmt: skip
-    zero, axis = graph.ints([0]), graph.ints([2])
-    live = [graph.op("Slice", rows, zero, length, axis) for rows in present]
-    y = graph.op("Attention", q, *live, "", "", "", length, is_causal=1)
+    if graph.half:
+        y = graph.op("Attention", q, *present, seen)
+    else:
+        zero, axis = graph.ints([0]), graph.ints([2])
+        live = [graph.op("Slice", rows, zero, seen, axis) for rows in present]
+        y = graph.op("Attention", q, *live, "", "", "", seen, is_causal=1)
     x = graph.op("Add", x, merge(graph, y, block.attention))
     y = rms_norm(graph, x, block.ffn_norm, "ffn_norm")
     return graph.op("Add", x, gated_ffn(graph, y, block.ffn))

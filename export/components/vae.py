@@ -17,20 +17,24 @@ from training.models.vae import ResidualBlock
 
 
 def build_vae_decode(graph: GraphBuilder, vae: VAE) -> None:
-    x = graph.op("Mul", "latent", graph.tensor(array_of(vae.scale), "scale"))
-    x = graph.op("Add", x, graph.tensor(array_of(vae.shift), "shift"))
-    x = _sequence(graph, x, vae.decoder, "decoder")
-    half = graph.number(0.5)
-    straight(graph, graph.op("Add", graph.op("Mul", x, half), half), "image")
+    with graph.exact():
+        x = graph.op("Mul", "latent", graph.tensor(array_of(vae.scale), "scale"))
+        x = graph.op("Add", x, graph.tensor(array_of(vae.shift), "shift"))
+    x = graph.leave(_sequence(graph, graph.enter(x), vae.decoder, "decoder"))
+    with graph.exact():
+        half = graph.number(0.5)
+        straight(graph, graph.op("Add", graph.op("Mul", x, half), half), "image")
 
 
 def build_vae_encode(graph: GraphBuilder, vae: VAE) -> None:
-    x = graph.op("Transpose", premultiply(graph, "image"), perm=[2, 0, 1])
-    x = graph.op("Unsqueeze", x, graph.ints([0]))
-    x = graph.op("Sub", graph.op("Mul", x, graph.number(2.0)), graph.number(1.0))
-    x = _sequence(graph, x, vae.encoder, "encoder")
-    x = graph.op("Sub", x, graph.tensor(array_of(vae.shift), "shift"))
-    graph.op("Div", x, graph.tensor(array_of(vae.scale), "scale"), output="latent")
+    with graph.exact():
+        x = graph.op("Transpose", premultiply(graph, "image"), perm=[2, 0, 1])
+        x = graph.op("Unsqueeze", x, graph.ints([0]))
+        x = graph.op("Sub", graph.op("Mul", x, graph.number(2.0)), graph.number(1.0))
+    x = graph.leave(_sequence(graph, graph.enter(x), vae.encoder, "encoder"))
+    with graph.exact():
+        x = graph.op("Sub", x, graph.tensor(array_of(vae.shift), "shift"))
+        graph.op("Div", x, graph.tensor(array_of(vae.scale), "scale"), output="latent")
 
 
 def _sequence(graph: GraphBuilder, x: str, layers: nn.Sequential, name: str) -> str:

@@ -1,5 +1,6 @@
 """The visualizer's graphs: `denoise`, one Euler step of the flow, and `commit`, a clean picture's
-keys and values. Both hold the same weights, and in `commit` the timestep (t = 0) is folded away.
+keys and values. Both hold the same weights. Of the timestep only tables are left: one row for each
+time of the schedules in `denoise`, constants (t = 0) in `commit`.
 
 Both use `weft::DPCWAttention`, a model-local function generated from its one declaration in
 `training.models.dpcw`; a runtime without a kernel for it inlines the body.
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,24 +18,29 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import helper
+from torch import nn
 
 from export.components.layers import (
     array_of,
+    fetched,
     gated_ffn,
     linear,
+    matrix_of,
     merge,
     parts,
     qkv,
     rope_tables,
-    silu,
+    stored,
 )
 from export.errors import ExportError
 from export.graph import OPSET, GraphBuilder
+from export.storage import dequantize, quantize
 from training.models import Visualizer
 from training.models.dpcw import OPERATOR
 from training.models.visualizer import VisualizerBlock
 
 EPSILON = 1e-6
+TIME_TOLERANCE = 1e-4
 Array = NDArray[Any]
 
 
@@ -55,37 +62,94 @@ def dpcw_function() -> onnx.FunctionProto:
     )
 
 
-def build_denoise(graph: GraphBuilder, visualizer: Visualizer) -> None:
+@dataclass(frozen=True)
+class Timesteps:
+    """What the timestep gives the network at each of n times: rows of float32 tables.
+
+    | field | shape | |
+    | --- | --- | --- |
+    | times | [n] | every time a step starts at, and 0 |
+    | modulation | [n, 6 W], or None | added to each block's own table |
+    | added | [n, W], or None | added to the tokens where the timestep is not adaptive |
+    | leave | [n, 2 W] | shift and 1 + scale before the last layer |
+    """
+
+    times: Array
+    modulation: Array | None
+    added: Array | None
+    leave: Array
+
+
+def timesteps(graph: GraphBuilder, visualizer: Visualizer, times: Sequence[float]) -> Timesteps:
+    """The timestep network's results, computed once at export, from its weights as they are stored:
+    a checkpoint made of the bundle gives the same tables again."""
+    half = visualizer.time_features // 2
+    layers = _time_layers(visualizer)
+    with torch.no_grad():
+        t = torch.tensor(times, dtype=torch.float32)
+        steps = torch.arange(half, dtype=torch.float32) / half
+        angle = 1000.0 * t[:, None] * torch.exp(-math.log(10000.0) * steps)
+        features = torch.cat([angle.cos(), angle.sin()], dim=-1)
+        vector = _as_stored(graph, "time/0", layers["time/0"])(features)
+        active = torch.nn.functional.silu(vector)
+        out = array_of(_as_stored(graph, "time/2", layers["time/2"])(active))
+        leave = array_of(_as_stored(graph, "leave/modulation", layers["leave/modulation"])(active))
+    leave[:, vector.shape[1] :] += 1
+    adaptive = visualizer.adaptive
+    return Timesteps(
+        np.array(times, np.float32), out if adaptive else None, None if adaptive else out, leave
+    )
+
+
+def _time_layers(visualizer: Visualizer) -> dict[str, nn.Linear]:
+    time: Any = visualizer.time
+    return {"time/0": time[0], "time/2": time[2], "leave/modulation": visualizer.leave_modulation}
+
+
+def _as_stored(graph: GraphBuilder, name: str, layer: nn.Linear) -> nn.Linear:
+    """The layer with its weight as the graph's recipe stores it."""
+    matrix = matrix_of(layer)
+    if graph.storage.recipe.kind(name, matrix.size) == "w8":
+        matrix = dequantize(*quantize(matrix, axis=1), axis=1)
+    stored = nn.Linear(layer.in_features, layer.out_features, device="meta")
+    stored.weight = nn.Parameter(torch.from_numpy(np.ascontiguousarray(matrix.T)))
+    stored.bias = layer.bias
+    return stored
+
+
+def build_denoise(graph: GraphBuilder, visualizer: Visualizer, times: Sequence[float]) -> None:
+    """`times` are those of the schedules: at any other `t` the step gives NaN."""
     graph.function(dpcw_function())
-    vector, modulation = _time(graph, visualizer)
-    x, rope = _enter(graph, visualizer, None if visualizer.adaptive else vector)
+    _keep_time_weights(graph, visualizer)
+    modulation, added, leave = _look_up(graph, timesteps(graph, visualizer, times))
+    x, rope = _enter(graph, visualizer, added)
     for layer, block in enumerate(parts(visualizer.blocks, VisualizerBlock)):
         with graph.scope(f"blocks.{layer}"):
             rows = _rows(graph, block, modulation)
             q, k, v = _queries(graph, x, block, rows, rope)
-            window = (f"window.k.{layer}", f"window.v.{layer}")
+            window = [fetched(graph, f"window.{kind}.{layer}") for kind in ("k", "v")]
             y = graph.op(OPERATOR.name, q, *window, k, v, domain=OPERATOR.domain)
             x = _finish(graph, x, y, block, rows)
-    velocity = _leave(graph, visualizer, x, vector)
-    step = graph.op("Sub", "t_next", "t")
-    graph.op("Add", "latent", graph.op("Mul", step, velocity), output="next")
+    velocity = graph.leave(_leave(graph, visualizer, x, leave))
+    with graph.exact():
+        step = graph.op("Sub", "t_next", "t")
+        graph.op("Add", "latent", graph.op("Mul", step, velocity), output="next")
 
 
 def build_commit(graph: GraphBuilder, visualizer: Visualizer) -> None:
-    with torch.no_grad():
-        vector, modulation = visualizer._time(torch.zeros(1))
-        added = None if visualizer.adaptive else visualizer.time[2](visualizer.time[1](vector))
+    clean = timesteps(graph, visualizer, [0.0])
     graph.function(dpcw_function())
-    x, rope = _enter(graph, visualizer, None)
-    if added is not None:
-        x = graph.op("Add", x, graph.tensor(array_of(added), "time"))
+    added = None if clean.added is None else graph.tensor(clean.added, "time")
+    x, rope = _enter(graph, visualizer, added)
     for layer, block in enumerate(parts(visualizer.blocks, VisualizerBlock)):
         with graph.scope(f"blocks.{layer}"):
-            table = _table(block) + array_of(modulation[0])
+            table = _table(block)
+            if clean.modulation is not None:
+                table = table + clean.modulation.reshape(table.shape)
             rows = [graph.tensor(row, f"modulation.{i}") for i, row in enumerate(table)]
             q, k, v = _queries(graph, x, block, rows, rope)
-            graph.op("Identity", k, output=f"reference.k.{layer}")
-            graph.op("Identity", v, output=f"reference.v.{layer}")
+            stored(graph, "Identity", k, output=f"reference.k.{layer}")
+            stored(graph, "Identity", v, output=f"reference.v.{layer}")
             if layer + 1 < len(visualizer.blocks):
                 shape = (1, block.attention.kv_heads, 0, block.attention.head_dim)
                 empty = graph.tensor(np.zeros(shape, np.float32), "empty")
@@ -93,38 +157,58 @@ def build_commit(graph: GraphBuilder, visualizer: Visualizer) -> None:
                 x = _finish(graph, x, y, block, rows)
 
 
-def _time(graph: GraphBuilder, visualizer: Visualizer) -> tuple[str, str]:
-    """The timestep as a vector [1, W] and, where it is adaptive, the modulation [6 W]."""
-    half = visualizer.time_features // 2
-    frequency = np.exp(np.float32(-math.log(10000.0)) * np.arange(half, dtype=np.float32) / half)
-    with graph.scope("time"):
-        angle = graph.op("Mul", graph.number(1000.0), graph.reshape("t", [1, 1]))
-        angle = graph.op("Mul", angle, graph.tensor(frequency.astype(np.float32), "frequency"))
-        features = graph.op("Concat", graph.op("Cos", angle), graph.op("Sin", angle), axis=-1)
-        vector = linear(graph, features, visualizer.time[0], "0")
-        if not visualizer.adaptive:
-            return vector, ""
-        out = linear(graph, silu(graph, vector), visualizer.time[2], "2")
-        return vector, graph.reshape(out, [-1])
+def _keep_time_weights(graph: GraphBuilder, visualizer: Visualizer) -> None:
+    """Stores the folded timestep network's weights, so that a bundle can become a checkpoint again.
+
+    Nothing reads them: a runtime drops them when it opens the graph.
+    """
+    if graph.storage.recipe.compute != "float32":
+        return
+    for name, layer in _time_layers(visualizer).items():
+        graph.storage.weight(graph, matrix_of(layer), name, axis=1)
+        graph.tensor(array_of(layer.bias), f"{name}.bias")
+
+
+def _look_up(graph: GraphBuilder, table: Timesteps) -> tuple[str, str | None, tuple[str, str]]:
+    """At the input `t`: the modulation [6 W] ("" where there is none), what is added to the tokens
+    [1, W], and shift and scale of the last layer [W]."""
+    with graph.scope("timestep"):
+        with graph.exact():
+            times = graph.tensor(table.times[None], "times")
+            distance = graph.op("Abs", graph.op("Sub", "t", times))
+            index = graph.reshape(graph.op("ArgMin", distance, axis=1), [1])
+            nearest = graph.op("ReduceMin", distance, graph.ints([0, 1]), keepdims=0)
+            known = graph.op("Less", nearest, graph.number(TIME_TOLERANCE))
+        modulation, added = "", None
+        if table.modulation is not None:
+            modulation = graph.op("Gather", graph.tensor(table.modulation, "modulation"), index)
+            modulation = graph.reshape(modulation, [-1])
+        if table.added is not None:
+            added = graph.op("Gather", graph.tensor(table.added, "added"), index)
+        leave = graph.op("Gather", graph.tensor(table.leave, "leave"), index)
+        leave = graph.op("Where", known, graph.reshape(leave, [-1]), graph.number(math.nan))
+        shift, scale = graph.split(leave, [table.leave.shape[1] // 2] * 2, axis=0)
+        return modulation, added, (shift, scale)
 
 
 def _enter(
-    graph: GraphBuilder, visualizer: Visualizer, vector: str | None
+    graph: GraphBuilder, visualizer: Visualizer, added: str | None
 ) -> tuple[str, tuple[str, str]]:
     """Tokens [1, T, W] from latent and positions, and the rotary tables."""
     count = visualizer.config.visualizer.position_features
     octave = np.arange(count, dtype=np.float32) * np.float32(6) / np.float32(count - 1)
     frequency = (np.float32(math.pi / 32) * np.float32(2) ** octave).astype(np.float32)
     with graph.scope("place"):
-        places = graph.op("Slice", "positions", *(graph.ints([i]) for i in (1, 3, 1)))
-        angle = graph.op("Unsqueeze", places, graph.ints([2]))
-        angle = graph.op("Mul", angle, graph.tensor(frequency, "frequency"))
-        features = graph.op("Concat", graph.op("Cos", angle), graph.op("Sin", angle), axis=-1)
-        features = graph.reshape(features, [1, -1, 4 * count])
-        place = linear(graph, features, visualizer.place, "linear")
-    x = graph.op("Add", linear(graph, "latent", visualizer.enter, "enter"), place)
-    if vector is not None:
-        x = graph.op("Add", x, linear(graph, silu(graph, vector), visualizer.time[2], "time/2"))
+        with graph.exact():
+            places = graph.op("Slice", "positions", *(graph.ints([i]) for i in (1, 3, 1)))
+            angle = graph.op("Unsqueeze", places, graph.ints([2]))
+            angle = graph.op("Mul", angle, graph.tensor(frequency, "frequency"))
+            features = graph.op("Concat", graph.op("Cos", angle), graph.op("Sin", angle), axis=-1)
+            features = graph.reshape(features, [1, -1, 4 * count])
+        place = linear(graph, graph.enter(features), visualizer.place, "linear")
+    x = graph.op("Add", linear(graph, graph.enter("latent"), visualizer.enter, "enter"), place)
+    if added is not None:
+        x = graph.op("Add", x, added)
     return x, rope_tables(graph, "positions", visualizer.rope_table)
 
 
@@ -166,13 +250,9 @@ def _finish(
     return graph.op("Add", x, graph.op("Mul", rows[5], y))
 
 
-def _leave(graph: GraphBuilder, visualizer: Visualizer, x: str, vector: str) -> str:
-    width = visualizer.enter.out_features
+def _leave(graph: GraphBuilder, visualizer: Visualizer, x: str, rows: tuple[str, str]) -> str:
     with graph.scope("leave"):
-        y = linear(graph, silu(graph, vector), visualizer.leave_modulation, "modulation")
-        shift, scale = graph.split(graph.reshape(y, [-1]), [width, width], axis=0)
-        x = _modulate(graph, x, shift, graph.op("Add", scale, graph.number(1.0)))
-        return linear(graph, x, visualizer.leave, "linear")
+        return linear(graph, _modulate(graph, x, *rows), visualizer.leave, "linear")
 
 
 def check_exportable(visualizer: Visualizer) -> None:

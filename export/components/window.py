@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from export.components.layers import rope_tables, rotate
+from export.components.layers import fetched, rope_tables, rotate, stored
 from export.graph import GraphBuilder
 
 
@@ -20,7 +20,9 @@ def build_window(graph: GraphBuilder, layers: int, rope_table: Any) -> None:
     for layer in range(layers):
         with graph.scope(f"layers.{layer}"):
             taken = graph.op("Gather", f"planner.k.{layer}", "index", axis=2)
-            keys = rotate(graph, taken, near), rotate(graph, f"reference.k.{layer}", far)
-            graph.op("Concat", *keys, axis=2, output=f"window.k.{layer}")
+            pairs = (taken, near), (fetched(graph, f"reference.k.{layer}"), far)
+            keys = [rotate(graph, k, rope) for k, rope in pairs]
             taken = graph.op("Gather", f"planner.v.{layer}", "index", axis=2)
-            graph.op("Concat", taken, f"reference.v.{layer}", axis=2, output=f"window.v.{layer}")
+            values = taken, fetched(graph, f"reference.v.{layer}")
+            for kind, rows in (("k", keys), ("v", values)):
+                stored(graph, "Concat", *rows, axis=2, output=f"window.{kind}.{layer}")

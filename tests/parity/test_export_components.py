@@ -10,16 +10,16 @@ import pytest
 from numpy.typing import NDArray
 
 from export.graphs import Models
-from export.storage import STORAGES
-from export.tiny import LIMITS, build_tiny_checkpoint
+from export.tiny import LIMITS, TIMES, build_tiny_checkpoint
 from runtime.bundle import Bundle, read_bundle
 from runtime.engines.onnx_cpu import OnnxCpuEngine
-from runtime.interfaces import COMPONENTS, cache_names
+from runtime.interfaces import COMPONENTS, Interface, cache_names
 from training.checkpoint import load_checkpoint
 from training.models.dpcw import OPERATOR
 
 export_pipeline = pytest.importorskip("export.pipeline")
 verify = pytest.importorskip("export.verify")
+Subject = pytest.importorskip("export.verify_subject").Subject
 
 # An alpha on the other side of a snapping threshold is worth a few levels in one pixel.
 LIMIT = dict.fromkeys(COMPONENTS, 1e-5) | {"vae_decode": 1e-3}
@@ -41,7 +41,13 @@ def models(checkpoint: Path) -> Models:
 @pytest.fixture(scope="module")
 def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     out = tmp_path_factory.mktemp("bundle") / "tiny"
-    options = export_pipeline.Options(precisions=("fp32", "w8"), verify=False, limits=LIMITS)
+    options = export_pipeline.Options(
+        targets=("cpu", "cuda"),
+        precisions=("fp32", "w8", "int8", "fp16"),
+        verify=False,
+        limits=LIMITS,
+        samples=2,
+    )
     export_pipeline.export_bundle(checkpoint, out, options)
     return read_bundle(out, verify=True)
 
@@ -52,18 +58,67 @@ def open_engine(bundle: Bundle, name: str, precision: str = "fp32") -> OnnxCpuEn
     return OnnxCpuEngine(bundle, name, variant, threads=1)
 
 
+def figures(bundle: Bundle, models: Models, name: str, precision: str) -> dict[str, float]:
+    """Figures of made-up cases, by the graph of a variant."""
+    component = bundle.manifest.components[name]
+    variant = next(v for v in component.variants if v.precision == precision)
+    interface = Interface(component.inputs, component.outputs, component.state)
+    graph = bundle.path(variant.files[0])
+    found: dict[str, float] = verify.figures_of(name, graph, interface, Subject(models, TIMES))
+    return found
+
+
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_fp32_matches_pytorch(bundle: Bundle, models: Models, name: str) -> None:
-    variant = bundle.manifest.components[name].variants[0]
-    assert variant.precision == "fp32"
-    assert verify.relative_error(bundle, models, name, variant) <= LIMIT[name]
+    assert figures(bundle, models, name, "fp32")["relative_error"] <= LIMIT[name]
 
 
+@pytest.mark.parametrize("precision", ["w8", "int8", "fp16"])
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_w8_is_within_its_gate(bundle: Bundle, models: Models, name: str) -> None:
-    variant = bundle.manifest.components[name].variants[1]
-    assert variant.precision == "w8"
-    assert verify.relative_error(bundle, models, name, variant) <= verify.GATES["w8"]
+def test_others_are_within_their_gates(
+    bundle: Bundle, models: Models, name: str, precision: str
+) -> None:
+    found = figures(bundle, models, name, precision)
+    for gate in verify.gates_of(precision, found):
+        assert gate.holds(found[gate.figure]), (gate, found)
+
+
+def test_int8_and_w8_share_their_weights(bundle: Bundle) -> None:
+    for name, component in bundle.manifest.components.items():
+        by = {v.precision: v for v in component.variants}
+        assert by["int8"].files[1:] == by["w8"].files[1:]
+        own = "int8" in by["int8"].layers.values()
+        assert own == (name in ("vision", "denoise", "commit"))
+        assert (by["int8"].files[0] == by["w8"].files[0]) != own
+
+
+def test_int8_layers_are_integer_products(bundle: Bundle) -> None:
+    variants = bundle.manifest.components["denoise"].variants
+    variant = next(v for v in variants if v.precision == "int8")
+    model = onnx.load(bundle.path(variant.files[0]), load_external_data=False)
+    count = sum(node.op_type == "MatMulInteger" for node in model.graph.node)
+    assert count == sum(kind == "int8" for kind in variant.layers.values()) > 0
+
+
+def test_half_precision_keeps_its_caches_in_half(bundle: Bundle) -> None:
+    variant = next(
+        v for v in bundle.manifest.components["planner"].variants if v.precision == "fp16"
+    )
+    assert variant.kv_dtype == "float16" and variant.backend == "onnx-cuda"
+    model = onnx.load(bundle.path(variant.files[0]), load_external_data=False)
+    types = {v.name: v.type.tensor_type for v in (*model.graph.input, *model.graph.output)}
+    assert types["past.k.0"].elem_type == onnx.TensorProto.FLOAT16
+    assert types["logits"].elem_type == onnx.TensorProto.FLOAT
+    # An update in place compiles only where the cache's length is known.
+    assert types["past.k.0"].shape.dim[2].dim_value == bundle.manifest.cache.capacity
+    assert variant.profiles[0].sizes["C"] == (bundle.manifest.cache.capacity,) * 3
+
+
+@pytest.mark.parametrize("t", [0.5, 0.6])
+def test_times_off_the_schedule_are_not_guessed(bundle: Bundle, t: float) -> None:
+    inputs = denoise_inputs(bundle)
+    found = open_engine(bundle, "denoise").run({**inputs, "t": np.array([t], np.float32)})["next"]
+    assert np.isfinite(found).all() if t == 0.5 else np.isnan(found).all()
 
 
 def planner_inputs(bundle: Bundle, count: int, slots: int) -> tuple[dict[str, Array], ...]:
@@ -79,7 +134,7 @@ def planner_inputs(bundle: Bundle, count: int, slots: int) -> tuple[dict[str, Ar
     return sequence, past
 
 
-@pytest.mark.parametrize("precision", STORAGES)
+@pytest.mark.parametrize("precision", ["fp32", "w8", "int8"])
 @pytest.mark.parametrize("chunks", [(1,) * 20, (7, 1, 1, 11), (19, 1)])
 def test_planner_in_pieces_is_planner_at_once(
     bundle: Bundle, precision: str, chunks: tuple[int, ...]
@@ -140,7 +195,8 @@ def test_features_enter_only_at_image_tokens(bundle: Bundle) -> None:
     assert not np.allclose(results[2], results[3])
 
 
-def test_one_token_and_no_window(bundle: Bundle) -> None:
+def denoise_inputs(bundle: Bundle) -> dict[str, Array]:
+    """One token, and a window of nothing."""
     cache, image = bundle.manifest.cache, bundle.manifest.image
     inputs: dict[str, Array] = {
         "latent": np.ones((1, 1, image.latent_channels), np.float32),
@@ -150,7 +206,13 @@ def test_one_token_and_no_window(bundle: Bundle) -> None:
     }
     for name in cache_names("window", cache.layers):
         inputs[name] = np.zeros((1, cache.kv_heads, 0, cache.head_dim), np.float32)
-    found = open_engine(bundle, "denoise").run(inputs)["next"]
+    return inputs
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_one_token_and_no_window(bundle: Bundle, precision: str) -> None:
+    image = bundle.manifest.image
+    found = open_engine(bundle, "denoise", precision).run(denoise_inputs(bundle))["next"]
     assert found.shape == (1, 1, image.latent_channels) and np.isfinite(found).all()
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,13 +14,14 @@ pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from export import cli, graphs, pipeline, verify
+from export import cli, graphs, verify
 from export.errors import ExportError, GateError
 from export.pipeline import Options, export_bundle
 from export.tiny import LIMITS, build_tiny_checkpoint
-from runtime.bundle import read_bundle
+from runtime.bundle import Gate, read_bundle
 from runtime.interfaces import COMPONENTS
 
 FAST = Options(precisions=("fp32",), verify=False, limits=LIMITS)
@@ -53,7 +55,7 @@ def test_tiny_bundle_is_complete(tiny_bundle: Path) -> None:
 
 
 def test_same_checkpoint_same_bytes(checkpoint: Path, tmp_path: Path) -> None:
-    options = Options(precisions=("w8", "fp32"), limits=LIMITS)
+    options = Options(precisions=("int8", "w8", "fp32"), limits=LIMITS, samples=1)
     for name in ("a", "b"):
         export_bundle(checkpoint, tmp_path / name, options)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
@@ -66,6 +68,7 @@ def test_order_of_precisions_is_the_preference(checkpoint: Path, tmp_path: Path)
     component = read_bundle(tmp_path / "b").manifest.components["denoise"]
     assert [v.precision for v in component.variants] == ["w8", "fp32"]
     sizes = {row.precision: row.bytes for row in report.rows if row.component == "denoise"}
+    assert {row.backend for row in report.rows} == {"onnx-cpu"}
     assert sizes["w8"] < sizes["fp32"] / 2
 
 
@@ -189,11 +192,45 @@ def test_unknown_options(field: str, value: tuple[str, ...]) -> None:
         Options(**{field: value})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("targets", "precisions", "message"),
+    [
+        (("cuda",), ("fp16",), "expected cpu among them"),
+        (("cpu",), ("fp16",), "target cpu has fp32, w8, int8"),
+        (("cpu",), ("w8", "fp16"), "leave it out or add a target that has it: cuda"),
+        (("cpu", "tensorrt-rtx"), ("w8", "int8"), "target tensorrt-rtx has fp16, fp8"),
+    ],
+)
+def test_targets_and_precisions_that_do_not_go_together(
+    targets: tuple[str, ...], precisions: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ExportError, match=message):
+        Options(targets, precisions)
+
+
+def test_an_opset_that_is_not_supported(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs.onnx.defs, "onnx_opset_version", lambda: 21)
+    with pytest.raises(ExportError, match="opsets up to 21, graphs are of opset 24"):
+        export_bundle(checkpoint, tmp_path / "b", FAST)
+    assert_nothing_written(tmp_path)
+
+
+def test_options_that_cannot_be() -> None:
+    with pytest.raises(ExportError, match=r"compute capability: expected one or more of 8\.6"):
+        Options(capabilities=("7.0",))
+    with pytest.raises(ExportError, match="kv: expected float16"):
+        Options(kv="float4")
+    with pytest.raises(ExportError, match="samples: expected 1"):
+        Options(samples=0)
+
+
 def test_a_failed_gate_is_a_failed_export(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(verify.GATES, "w8", 1e-9)
-    with pytest.raises(GateError, match="denoise w8: expected a relative error of at most 1e-09"):
+    monkeypatch.setitem(verify.GATES, "w8", (Gate("relative_error", 1e-9),))
+    with pytest.raises(GateError, match="denoise w8: relative_error: expected at most 1e-09"):
         export_bundle(checkpoint, tmp_path / "b", Options(precisions=("w8",), limits=LIMITS))
     assert_nothing_written(tmp_path)
 
@@ -221,9 +258,9 @@ def test_a_failing_disk_leaves_no_half_bundle(
     before = contents(tmp_path / "b")
     written = 0
 
-    def write(self: graphs.WeightFile, data: bytes) -> int:
+    def write(self: graphs.WeightFile, array: NDArray[Any]) -> int:
         nonlocal written
-        written += len(data)
+        written += array.nbytes
         if written > 500_000:
             raise OSError(code, "no")
         return 0
@@ -241,7 +278,7 @@ def test_interrupted_export_leaves_nothing(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "build_graphs", interrupted)
+    monkeypatch.setattr(graphs.GraphWriter, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export_bundle(checkpoint, tmp_path / "b", FAST)
     assert_nothing_written(tmp_path)
@@ -257,10 +294,11 @@ def test_command(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     total = sum(len(data) for data in contents(out).values())
     assert report["bytes"] == total
     for row in report["rows"]:
-        gate = verify.GATES[row["precision"]]
-        assert row["parity"]["relative_error"] <= gate
-    parity = read_bundle(out).manifest.components["planner"].variants[0].parity
-    assert parity["relative_error"] > 0
+        assert row["gates"] and all(row["gates"].values()), row
+        assert row["seconds"] >= 0 and row["bytes"] > 0
+    variant = read_bundle(out).manifest.components["planner"].variants[0]
+    assert variant.parity["relative_error"] > 0 and 0 <= variant.parity["top1"] <= 1
+    assert not variant.failures() and variant.layers["blocks.0/qkv"] == "w8"
 
 
 def test_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

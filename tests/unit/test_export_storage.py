@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("onnx")
 
-from export.storage import ALIGNMENT, Float32Storage, WeightFile, quantize
+from export.precision import FLOAT8_MAX, RECIPES
+from export.storage import ALIGNMENT, Storage, WeightFile, quantize, quantize_float8
 
 
 @given(
@@ -39,10 +40,24 @@ def test_int8_error_is_at_most_half_a_step(
     assert np.abs(values.astype(int)).max() <= 127
 
 
+@given(seed=st.integers(0, 99), size=st.sampled_from([1e-3, 0.02, 1.0, 40.0]))
+def test_float8_error_is_within_its_mantissa(seed: int, size: float) -> None:
+    weight = np.random.default_rng(seed).standard_normal((7, 9)).astype(np.float32)
+    weight *= np.float32(size)
+    values, scale = quantize_float8(weight)
+    assert values.shape == weight.shape and np.float16(scale) == scale
+    found = values.astype(np.float32) * scale
+    # Three bits of mantissa, and the smallest steps near zero; the scale itself is rounded.
+    limit = np.abs(weight) * 0.07 + scale * 2.0**-9
+    assert (np.abs(found - weight) <= limit).all()
+    assert np.abs(values.astype(np.float32)).max() <= FLOAT8_MAX
+
+
 def test_the_same_tensor_is_stored_once(tmp_path: Path) -> None:
     file = WeightFile(tmp_path / "a.weights")
-    first, second = file.add(b"x" * 100), file.add(b"y" * 100)
-    assert (first, second, file.add(b"x" * 100)) == (0, 128, 0)
+    x, y = (np.full(100, ord(c), np.uint8) for c in "xy")
+    first, second = file.add(x), file.add(y)
+    assert (first, second, file.add(x)) == (0, 128, 0)
     assert second % ALIGNMENT == 0
     file.close()
     assert (tmp_path / "a.weights").read_bytes() == b"x" * 100 + b"\0" * 28 + b"y" * 100
@@ -50,7 +65,7 @@ def test_the_same_tensor_is_stored_once(tmp_path: Path) -> None:
 
 def test_an_empty_data_file_is_not_left(tmp_path: Path) -> None:
     file = WeightFile(tmp_path / "a.weights")
-    storage = Float32Storage(file)
+    storage = Storage(file, RECIPES["fp32"])
     tensor = storage.tensor("small", np.zeros(3, np.float32))
     file.close()
     assert not storage.external and not tensor.external_data
@@ -59,7 +74,7 @@ def test_an_empty_data_file_is_not_left(tmp_path: Path) -> None:
 
 def test_large_tensors_refer_to_the_file_by_name(tmp_path: Path) -> None:
     file = WeightFile(tmp_path / "a.weights")
-    tensor = Float32Storage(file).tensor("large", np.arange(1000, dtype=np.float32))
+    tensor = Storage(file, RECIPES["fp32"]).tensor("large", np.arange(1000, dtype=np.float32))
     file.close()
     entries = {entry.key: entry.value for entry in tensor.external_data}
     assert entries == {"location": "a.weights", "offset": "0", "length": "4000"}

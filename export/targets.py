@@ -1,0 +1,81 @@
+"""Targets and what can be made for each: the plan of an export.
+
+| target | backends of its variants | precisions |
+| --- | --- | --- |
+| `cpu` | onnx-cpu | fp32, w8, int8 |
+| `cuda` | onnx-cuda | fp32, fp16 |
+| `tensorrt-rtx` | tensorrt-rtx (an engine per compute capability), onnx-tensorrt-rtx | fp16, fp8 |
+| `tensorrt` | tensorrt (an engine for the GPU that is there) | fp16, fp8 |
+
+A component's variants stand in the order of targets, then of precisions: the first that a machine
+can run is the one it takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from export.errors import ExportError
+from export.precision import RECIPES
+
+PRECISIONS = {
+    "cpu": ("fp32", "w8", "int8"),
+    "cuda": ("fp32", "fp16"),
+    "tensorrt-rtx": ("fp16", "fp8"),
+    "tensorrt": ("fp16", "fp8"),
+}
+# target → engine and provider of the variants that are ONNX graphs.
+GRAPHS = {
+    "cpu": ("onnxruntime", "CPUExecutionProvider"),
+    "cuda": ("onnxruntime", "CUDAExecutionProvider"),
+    "tensorrt-rtx": ("onnxruntime", "NvTensorRTRTXExecutionProvider"),
+}
+COMPILED = ("tensorrt-rtx", "tensorrt")
+# RTX 30, 40 and 50, and GB10.
+CAPABILITIES = ("8.6", "8.9", "12.0", "12.1")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """(target, precision) in the order of preference, and the precisions graphs are needed in."""
+
+    pairs: tuple[tuple[str, str], ...]
+    precisions: tuple[str, ...]
+
+    def compiled(self) -> tuple[tuple[str, str], ...]:
+        return tuple(pair for pair in self.pairs if pair[0] in COMPILED)
+
+
+def make_plan(targets: tuple[str, ...], precisions: tuple[str, ...]) -> Plan:
+    """Raises `ExportError` for names that are unknown or do not go together."""
+    _check("target", targets, tuple(PRECISIONS))
+    _check("precision", precisions, tuple(RECIPES))
+    if "cpu" not in targets:
+        raise ExportError(
+            f"target: expected cpu among them, found {','.join(targets)}; every bundle has graphs "
+            "for the CPU, the fallback and the reference: add cpu and one of its precisions"
+        )
+    pairs = tuple((t, p) for t in targets for p in precisions if p in PRECISIONS[t])
+    for target in targets:
+        if target not in dict(pairs):
+            raise ExportError(
+                f"precision: target {target} has {', '.join(PRECISIONS[target])}, found "
+                f"{', '.join(precisions)}; add one of them"
+            )
+    unused = [p for p in precisions if p not in {precision for _, precision in pairs}]
+    if unused:
+        takes = [t for t, known in PRECISIONS.items() if unused[0] in known]
+        raise ExportError(
+            f"precision: none of the targets {', '.join(targets)} has {unused[0]}; leave it out or "
+            f"add a target that has it: {', '.join(takes)}"
+        )
+    return Plan(pairs, precisions)
+
+
+def _check(what: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown or not given or len(set(given)) != len(given):
+        raise ExportError(
+            f"{what}: expected one or more of {', '.join(known)}, each once, "
+            f"found {', '.join(given) or 'none'}"
+        )
