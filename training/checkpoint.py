@@ -18,6 +18,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from training.errors import TrainingError
 from training.models import VAE, ModelConfig, Planner, Visualizer, config_from_dict
@@ -59,9 +62,7 @@ def save_checkpoint(
     """Writes exactly what is given to `folder`, replacing what was there; the same content gives
     the same bytes."""
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with replacing(folder) as beside:
         _write_json(beside / "config.json", config.to_dict())
         for name, model in (("planner", planner), ("visualizer", visualizer), ("vae", vae)):
             if model is not None:
@@ -69,10 +70,23 @@ def save_checkpoint(
         if tokenizer_path is not None:
             shutil.copyfile(tokenizer_path, beside / TOKENIZER)
         _write_json(beside / "training.json", training or {})
+    return folder
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` that takes its place when the block ends without an error.
+
+    After an error `folder` is as it was, and nothing is left beside it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield beside
+        beside.chmod(0o755)
         _replace(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return folder
 
 
 def load_checkpoint(folder: Path | str) -> Checkpoint:
@@ -107,14 +121,17 @@ def _write_weights(path: Path, model: nn.Module) -> None:
 
 def _replace(beside: Path, folder: Path) -> None:
     """Puts the complete `beside` in the place of `folder`."""
-    beside.chmod(0o755)
     if not folder.exists():
         os.rename(beside, folder)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
     os.rename(folder, old)
-    os.rename(beside, folder)
-    shutil.rmtree(old)
+    try:
+        os.rename(beside, folder)
+    except OSError:
+        os.rename(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -136,11 +153,26 @@ def _read_model(path: Path, make: Any) -> Any:
         state = load_file(path)
     except SafetensorError as error:
         raise TrainingError(f"{path}: expected safetensors, found {error}") from error
-    with torch.random.fork_rng(devices=[]):
+    with _Unfilled(), torch.random.fork_rng(devices=[]):
         model: nn.Module = make()
     _check_state(path, model, state)
-    model.load_state_dict(state)
+    # The file's pages become the parameters: no second copy, however large the model.
+    model.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
     return model.eval()
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves new parameters unfilled: pages that nobody writes take no memory."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        fills = name in ("normal_", "uniform_", "zero_", "fill_") or hasattr(nn.init, name)
+        if fills and name.endswith("_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _check_state(path: Path, model: nn.Module, state: dict[str, torch.Tensor]) -> None:

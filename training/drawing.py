@@ -11,6 +11,7 @@ stays small.
 | index, index_mask, shift | [B, N], [B, N], [B, N, 3]: the planner's rows | int64, bool, float32 |
 | target | [B, H, W, 4], straight RGBA | uint8 |
 | weight | [B, h * w], mean 1: characters and props count for more | float32 |
+| labels | [B, h * w, G]: what each token shows (`labels.GROUPS`) | int64 |
 | references | [R, H, W, 4], straight RGBA | uint8 |
 | reference_rows, _slots, _distances | [R]: sample, place in the window, k - j | int64 |
 """
@@ -27,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.labels import token_labels
 from training.pictures import PictureGroup, group_pictures
 from training.sequence import Sequence, build_sequence
 from training.storyworld.documents import Document, Picture, sample_document
@@ -57,6 +59,7 @@ class DrawingOptions:
     )
     other_sizes: float = 0.1
     foreground: float = 3.0
+    most_characters: int = 4
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Drawing:
     shift: Tensor
     target: Tensor
     weight: Tensor
+    labels: Tensor
     references: Tensor
     reference_rows: Tensor
     reference_slots: Tensor
@@ -139,10 +143,17 @@ class DrawingBatches:
         groups: dict[int, list[_Sample]] = {0: [], 1: [], 2: []}
         for _ in range(options.pictures):
             task = options.tasks[rng.choice(len(options.tasks), p=weights)]
-            document = resized(sample_document(rng, task, self.held_out), size)
-            sample = self._sample(document, tokenizer, rng)
+            sample = self._sample(resized(self._document(rng, task), size), tokenizer, rng)
             groups[min(2, len(sample.earlier))].append(sample)
         return [self._collate(samples, size) for samples in groups.values() if samples]
+
+    def _document(self, rng: np.random.Generator, task: str) -> Document:
+        """One of `task` without a picture of more than `most_characters`."""
+        while True:
+            document = sample_document(rng, task, self.held_out)
+            scenes = [p.scene for p in document.pictures() if p.scene is not None]
+            if all(len(s.characters) <= self.options.most_characters for s in scenes):
+                return document
 
     def _sample(self, document: Document, tokenizer: object, rng: np.random.Generator) -> _Sample:
         pictures = list(document.pictures())
@@ -187,6 +198,7 @@ class DrawingBatches:
             torch.from_numpy(shift),
             torch.from_numpy(np.stack([render(s.target) for s in samples])),
             torch.from_numpy(np.stack([self._weight(s.target) for s in samples])),
+            torch.from_numpy(np.stack([token_labels(s.target) for s in samples])),
             torch.from_numpy(np.stack(references) if references else empty),
             torch.tensor(rows, dtype=torch.int64),
             torch.tensor(slots, dtype=torch.int64),

@@ -13,8 +13,8 @@ from training.checkpoint import load_checkpoint, save_checkpoint
 from training.drawing import DrawingBatches, DrawingOptions
 from training.errors import TrainingError
 from training.models import VAE, ModelConfig, Planner, Visualizer
-from training.recipe import build
 from training.sheets import write_sheet
+from training.strict import build
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -56,6 +56,16 @@ class Studio:
     tokenizer: Path
     batches: DrawingBatches
     shown: DrawingBatches
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models are."""
+        return self.vae.shift.device
+
+    def to(self, device: torch.device) -> None:
+        """Moves the models."""
+        self.planner.to(device)
+        self.vae.to(device)
 
     def save(self, folder: Path, visualizer: Visualizer, training: dict[str, Any]) -> None:
         """The whole model as one checkpoint."""

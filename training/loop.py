@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from training.device import CPU, moved
 from training.errors import TrainingError
 from training.optimizer import Average, build_optimizers, rate_factor
 from training.recipe import LoopConfig
@@ -39,6 +40,9 @@ class Stage(Protocol):
 
     model: nn.Module
     batches: Batches
+
+    def to(self, device: torch.device) -> None:
+        """Moves every model of the stage."""
 
     def losses(self, batch: Any, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         """The step's micro-batches: each loss is back-propagated as it comes, and they add up."""
@@ -64,6 +68,12 @@ class Workers:
         if count > 1 and not dist.is_initialized():
             dist.init_process_group("gloo")
         return cls(dist.get_rank(), count) if count > 1 else cls()
+
+    def leave(self) -> None:
+        """Leaves the group once every process is done: one that goes early aborts the others."""
+        if self.count > 1:
+            dist.barrier()
+            dist.destroy_process_group()
 
     def average_gradients(self, parameters: list[nn.Parameter]) -> None:
         """Every process ends with the mean; one message, in the order of the parameters."""
@@ -97,11 +107,14 @@ def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def train(stage: Stage, config: LoopConfig, folder: Path, seed: int) -> None:
-    """Runs `stage` to `config.steps`, from `folder`'s state where there is one."""
+def train(
+    stage: Stage, config: LoopConfig, folder: Path, seed: int, device: torch.device = CPU
+) -> None:
+    """Runs `stage` to `config.steps` on `device`, from `folder`'s state where there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     workers = Workers.join()
     torch.manual_seed(seed)
+    stage.to(device)
     optimizers = build_optimizers(stage.model, config)
     average = Average(stage.model, config.ema)
     start = _resume(folder, stage.model, optimizers, average)
@@ -120,7 +133,7 @@ def train(stage: Stage, config: LoopConfig, folder: Path, seed: int) -> None:
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["base_rate"] * rate_factor(step, config)
-        for loss, metrics in stage.losses(batch, step):
+        for loss, metrics in stage.losses(moved(batch, device), step):
             loss.backward()
             log.add(metrics)
         workers.average_gradients(parameters)
@@ -152,9 +165,10 @@ def _resume(
     path = folder / "state.pt"
     if not path.is_file():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
-    average.values = state["average"]
+    for name, value in state["average"].items():
+        average.values[name].copy_(value)
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
         # Rates are the recipe's, so that a run can go on at another one.
         rates = [group["base_rate"] for group in optimizer.param_groups]

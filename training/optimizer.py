@@ -7,12 +7,14 @@ matrix [out, in * kernel]. Embeddings, first and last layers, norms and biases s
 from __future__ import annotations
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
+from training.device import quick_dtype
 from training.errors import TrainingError
 from training.recipe import LoopConfig
 
-_EDGES = ("embedding", "enter", "leave", "place", "time", "patch", "table", "merge.2")
+_EDGES = ("embedding", "enter", "leave", "place", "time", "patch", "table", "merge.2", "probe")
 
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -21,7 +23,7 @@ _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     """About the nearest semi-orthogonal matrix, by the quintic Newton-Schulz iteration."""
     a, b, c = _NEWTON_SCHULZ
-    x = matrix.bfloat16()
+    x = matrix.to(quick_dtype(matrix.device))
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)
@@ -33,7 +35,8 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
 
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalized per matrix, and scaled so that the update's size is like
-    AdamW's at the same rate (0.2 * sqrt(longer side), Liu et al. 2025)."""
+    AdamW's at the same rate (0.2 * sqrt(longer side), Liu et al. 2025). Processes that train
+    together share the matrices out and exchange the results."""
 
     def __init__(
         self, parameters: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95
@@ -43,19 +46,38 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(parameter)
-                buffer = state["momentum_buffer"]
-                buffer.lerp_(parameter.grad, 1 - group["momentum"])
-                update = parameter.grad.lerp(buffer, group["momentum"]).flatten(1)
-                scale = 0.2 * max(update.shape) ** 0.5
+            parameters = [p for p in group["params"] if p.grad is not None]
+            steps = self._shared(
+                [self._update(p, group["momentum"]).flatten(1) for p in parameters]
+            )
+            for parameter, step in zip(parameters, steps, strict=True):
+                scale = 0.2 * max(step.shape) ** 0.5
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                step = orthogonalize(update).view_as(parameter)
-                parameter.add_(step, alpha=-group["lr"] * scale)
+                parameter.add_(step.view_as(parameter), alpha=-group["lr"] * scale)
+
+    def _update(self, parameter: nn.Parameter, momentum: float) -> Tensor:
+        assert parameter.grad is not None
+        state = self.state[parameter]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        buffer: Tensor = state["momentum_buffer"]
+        buffer.lerp_(parameter.grad, 1 - momentum)
+        return parameter.grad.lerp(buffer, momentum)
+
+    @staticmethod
+    def _shared(updates: list[Tensor]) -> list[Tensor]:
+        """The orthogonalized `updates`, each computed by one of the processes."""
+        if not dist.is_initialized():
+            return [orthogonalize(update) for update in updates]
+        rank, count = dist.get_rank(), dist.get_world_size()
+        own = [
+            orthogonalize(update) if i % count == rank else torch.zeros_like(update)
+            for i, update in enumerate(updates)
+        ]
+        flat = torch.cat([update.flatten() for update in own])
+        dist.all_reduce(flat)
+        parts = flat.split([update.numel() for update in updates])
+        return [part.view_as(update) for part, update in zip(parts, updates, strict=True)]
 
 
 def build_optimizers(model: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:

@@ -51,9 +51,10 @@ def place_features(
     vision: Vision, groups: Iterable[PictureGroup], batch: int, tokens: int, width: int
 ) -> Tensor:
     """[batch, tokens, width]: vision features where pictures stand, zeros elsewhere."""
-    features = torch.zeros(batch, tokens, width)
+    device = next(vision.parameters()).device
+    features = torch.zeros(batch, tokens, width, device=device)
     for group in groups:
         seen = vision(premultiply(group.pixels)).float()
-        columns = group.starts[:, None] + torch.arange(seen.shape[1])
+        columns = group.starts[:, None] + torch.arange(seen.shape[1], device=device)
         features = features.index_put((group.rows[:, None].expand_as(columns), columns), seen)
     return features

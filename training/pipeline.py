@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 
+from training.device import CPU
 from training.errors import TrainingError
 from training.loop import Stage, train
 from training.models import named_config
-from training.recipe import Recipe, build, read_recipe
+from training.recipe import Recipe, read_recipe
+from training.strict import build
 
 logger = logging.getLogger(__name__)
 
@@ -52,19 +54,26 @@ def make_stage(recipe: Recipe, runs: Path) -> Stage:
     return stage
 
 
-def run(name: str, runs: Path, overrides: dict[str, Any] | None = None) -> Path:
-    """Trains one recipe in `runs`/its name, resuming where it stopped; returns its checkpoint."""
+def run(
+    name: str, runs: Path, overrides: dict[str, Any] | None = None, device: torch.device = CPU
+) -> Path:
+    """Trains one recipe in `runs`/its name, resuming where it stopped; returns its checkpoint.
+
+    `overrides` are values of the recipe by path (`recipe.read_recipe`).
+    """
     recipe = read_recipe(name, overrides)
     folder = runs / Path(name).stem
     logger.info("stage %s in %s", recipe.stage, folder)
     torch.manual_seed(recipe.seed)
-    train(make_stage(recipe, runs), recipe.loop, folder, recipe.seed)
+    train(make_stage(recipe, runs), recipe.loop, folder, recipe.seed, device)
     return folder / "checkpoint"
 
 
-def run_all(runs: Path) -> Path:
+def run_all(
+    runs: Path, overrides: dict[str, Any] | None = None, device: torch.device = CPU
+) -> Path:
     """Every stage in order; stages already finished resume at their end and pass at once."""
     checkpoint = runs
     for name in CHAIN:
-        checkpoint = run(name, runs)
+        checkpoint = run(name, runs, overrides, device)
     return checkpoint

@@ -10,15 +10,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
 from training.errors import TrainingError
+from training.strict import build
 
-T = TypeVar("T")
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -51,20 +51,11 @@ class Recipe:
     needs: dict[str, str] = field(default_factory=dict)
 
 
-def build(kind: type[T], data: dict[str, Any], where: str) -> T:
-    """The dataclass `kind` from `data`; unknown or missing keys are errors that name `where`."""
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    if unknown := set(data) - known:
-        raise TrainingError(f"{where}: unknown keys {sorted(unknown)}; known are {sorted(known)}")
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise TrainingError(f"{where}: {error}") from error
-
-
 def read_recipe(name: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
-    """The recipe in the file `name`, or the shipped one of that name; `overrides` are loop keys."""
+    """The recipe in the file `name`, or the shipped one of that name.
+
+    `overrides` replace single values, named by their path: {"loop.steps": 100}.
+    """
     path = Path(name)
     if not path.suffix:
         path = RECIPES / f"{name}.yaml"
@@ -72,5 +63,17 @@ def read_recipe(name: str | Path, overrides: dict[str, Any] | None = None) -> Re
         shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
         raise TrainingError(f"no recipe {str(name)!r}; give a .yaml file or one of: {shipped}")
     data = yaml.safe_load(path.read_text())
-    data["loop"] = build(LoopConfig, {**data.get("loop", {}), **(overrides or {})}, f"{path}: loop")
+    for key, value in (overrides or {}).items():
+        _override(data, key, value)
+    data["loop"] = build(LoopConfig, data.get("loop", {}), f"{path}: loop")
     return build(Recipe, data, str(path))
+
+
+def _override(data: dict[str, Any], key: str, value: Any) -> None:
+    """Sets the value at the dotted path `key`, making the groups on the way."""
+    *groups, last = key.split(".")
+    for name in groups:
+        data = data.setdefault(name, {})
+        if not isinstance(data, dict):
+            raise TrainingError(f"{key}: {name!r} holds one value, expected a group of them")
+    data[last] = value

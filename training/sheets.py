@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from training.device import mixed_precision, moved
 from training.drawing import Drawing
 from training.models import VAE, Planner, Visualizer
 from training.models.vae import grid_of, straight
@@ -25,15 +26,17 @@ def write_sheet(
 ) -> None:
     """Two rows per drawing group, written as one PNG; noise is the same every time."""
     planner, visualizer, vae = models
+    device = vae.shift.device
     generator = torch.Generator().manual_seed(0)
     rows = []
     for drawing in drawings:
-        with torch.autocast("cpu", torch.bfloat16):
+        drawing = moved(drawing, device)
+        with mixed_precision(device):
             context = build_context(planner, visualizer, vae, drawing, scale_down)
-            noise = torch.randn(context.clean.shape, generator=generator)
+            noise = torch.randn(context.clean.shape, generator=generator).to(device)
             drawn = integrate(visualizer, context, noise, times)
         for latent in (context.clean, drawn):
-            pictures = straight(vae.decode(grid_of(latent, *context.grid))).numpy()
+            pictures = straight(vae.decode(grid_of(latent, *context.grid))).cpu().numpy()
             rows.append(np.concatenate(list(pictures), axis=1))
     widest = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0))) for row in rows]

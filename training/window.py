@@ -56,6 +56,15 @@ def token_weight(drawing: Drawing, scale_down: int) -> Tensor:
     return F.avg_pool2d(grid, scale_down).flatten(1)
 
 
+def token_labels(drawing: Drawing, scale_down: int) -> Tensor:
+    """The drawing's labels [B, h * w, G] on the grid that is trained."""
+    if scale_down == 1:
+        return drawing.labels
+    rows, columns = drawing.target.shape[1] // 16, drawing.target.shape[2] // 16
+    grid = drawing.labels.unflatten(1, (rows, columns))
+    return grid[:, ::scale_down, ::scale_down].flatten(1, 2)
+
+
 def shift_keys(k: Tensor, shift: Tensor, table: Tensor) -> Tensor:
     """Cached keys [B, KV, N, D] moved by `shift` [B, N, 3]: one more rotation."""
     return rotate(k, rope_tables(shift, table))
@@ -91,7 +100,7 @@ def build_context(
 ) -> Context:
     """The clean target and its window; gradients flow through the references' commit pass."""
     clean, grid = encode(vae, drawing.target, scale_down)
-    positions = torch.from_numpy(grid_positions(*grid))
+    positions = torch.from_numpy(grid_positions(*grid)).to(clean.device)
     window = planner_window(planner, drawing)
     mask = drawing.index_mask
     if len(drawing.references):
@@ -109,7 +118,7 @@ def _join(
     batch, places = mask.shape[0], int(drawing.reference_slots.max()) + 1
     where = (drawing.reference_rows, drawing.reference_slots)
     tokens = committed[0][0].shape[2]
-    shift = torch.zeros(len(drawing.references), tokens, 3)
+    shift = torch.zeros(len(drawing.references), tokens, 3, device=mask.device)
     shift[..., 0] = -drawing.reference_distances[:, None].float()
 
     def spread(rows: Tensor) -> Tensor:
@@ -120,7 +129,7 @@ def _join(
     for (k, v), (k_clean, v_clean) in zip(window, committed, strict=True):
         k_rows = spread(shift_keys(k_clean, shift, table)).to(k.dtype)
         out.append((torch.cat([k, k_rows], 2), torch.cat([v, spread(v_clean).to(v.dtype)], 2)))
-    there = torch.zeros(batch, places, dtype=torch.bool)
+    there = torch.zeros(batch, places, dtype=torch.bool, device=mask.device)
     there[where] = True
     return out, torch.cat([mask, there.repeat_interleave(tokens, dim=1)], dim=1)
 
@@ -132,7 +141,7 @@ def integrate(
     """Euler from times[0] to times[-1] along dx/dt = v: [B, T, C]."""
     x = noise
     for t, t_next in pairwise(times):
-        at = torch.full((x.shape[0],), t)
+        at = torch.full((x.shape[0],), t, device=x.device)
         v = visualizer(x, context.positions, at, context.window, context.mask).float()
         x = x + (t_next - t) * v
     return x

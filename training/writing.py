@@ -24,6 +24,8 @@ from training.sequence import (
     vision_positions,
 )
 
+MAX_TOKENS = 512
+
 
 @torch.no_grad()
 def write(planner: Planner, tokenizer: Tokenizer, prompt: str, limit: int = 240) -> str:
@@ -31,10 +33,15 @@ def write(planner: Planner, tokenizer: Tokenizer, prompt: str, limit: int = 240)
     tokens = [USER, *tokenizer.encode(prompt).ids, ASSISTANT]
     positions = [[float(i)] * 3 for i in range(len(tokens))]
     at = len(tokens)
+    device = planner.embedding.weight.device
     text = ""
     while len(tokens) < limit and (not tokens or tokens[-1] != EOS):
-        features = torch.zeros(1, len(tokens), planner.config.twin.width)
-        hidden, _ = planner(torch.tensor([tokens]), torch.tensor([positions]), features)
+        features = torch.zeros(1, len(tokens), planner.config.twin.width, device=device)
+        hidden, _ = planner(
+            torch.tensor([tokens], device=device),
+            torch.tensor([positions], device=device),
+            features,
+        )
         token = int(planner.logits(hidden[:, -1]).argmax())
         tokens.append(token)
         positions.append([float(at)] * 3)
@@ -51,10 +58,10 @@ def write(planner: Planner, tokenizer: Tokenizer, prompt: str, limit: int = 240)
 
 
 def _size(tokens: list[int], tokenizer: Tokenizer) -> tuple[int, int]:
-    """The grid between the last size tags, 16 by 16 where there is none."""
+    """The grid between the last size tags, 16 by 16 where there is no possible one."""
     if SIZE in tokens and END_SIZE in tokens:
         start = len(tokens) - tokens[::-1].index(SIZE)
         inside = re.match(r"(\d+)\*(\d+)", tokenizer.decode(tokens[start:]).strip())
-        if inside and int(inside[1]) * int(inside[2]):
+        if inside and 0 < int(inside[1]) * int(inside[2]) <= MAX_TOKENS:
             return int(inside[1]), int(inside[2])
     return 16, 16

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="training needs the training extra")
 
 from torch import Tensor, nn  # noqa: E402
 
+from training.cli import main  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.loop import train  # noqa: E402
 from training.optimizer import orthogonalize, rate_factor  # noqa: E402
@@ -30,6 +31,9 @@ class Line:
     def batches(self, step: int) -> Tensor:
         generator = torch.Generator().manual_seed(step)
         return torch.randn(16, 4, generator=generator)
+
+    def to(self, device: torch.device) -> None:
+        self.model.to(device)
 
     def losses(self, batch: Tensor, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         noisy = batch + 0.1 * torch.randn_like(batch)
@@ -108,7 +112,7 @@ def test_shipped_recipes_are_valid(path: Path) -> None:
     from importlib import import_module
 
     from training.pipeline import CHAIN, STAGES
-    from training.recipe import build
+    from training.strict import build
 
     recipe = read_recipe(path)
     module, _, options = STAGES[recipe.stage]
@@ -123,3 +127,21 @@ def test_recipe_errors_name_the_file_and_the_key(tmp_path: Path) -> None:
     bad.write_text("stage: vae\nmodel: tiny\nloop: {steps: 3, speed: 9}\n")
     with pytest.raises(TrainingError, match=r"bad\.yaml.*speed"):
         read_recipe(bad)
+
+
+def test_single_values_of_a_recipe_can_be_replaced() -> None:
+    recipe = read_recipe("dpcw", {"loop.steps": 7, "options.drawing.pictures": 3})
+    assert recipe.loop.steps == 7 and recipe.options["drawing"]["pictures"] == 3
+    assert read_recipe("dpcw").loop.steps != 7
+    with pytest.raises(TrainingError, match="unknown keys \\['stepz'\\]"):
+        read_recipe("dpcw", {"loop.stepz": 7})
+    with pytest.raises(TrainingError, match="'seed' holds one value"):
+        read_recipe("dpcw", {"seed.x": 7})
+
+
+@pytest.mark.parametrize("text", ["loop.steps", "=3", "loop.steps=[1"])
+def test_a_malformed_replacement_is_refused(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["dpcw", "--runs", str(tmp_path), "--set", text]) == 2
+    assert "--set" in capsys.readouterr().err

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="training needs the training extra")
 
 from torch import Tensor, nn  # noqa: E402
 
-from training.loop import train  # noqa: E402
+from training.loop import Workers, train  # noqa: E402
 from training.recipe import LoopConfig  # noqa: E402
 
 
@@ -28,6 +28,9 @@ class Seen:
     def batches(self, step: int) -> Tensor:
         self.asked.append(step)
         return torch.tensor([[1.0 + step]])
+
+    def to(self, device: torch.device) -> None:
+        self.model.to(device)
 
     def losses(self, batch: Tensor, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         loss = (self.model(batch) - 3 * batch).square().mean()
@@ -48,7 +51,7 @@ def run_rank(rank: int, port: int, folder: str) -> None:
     config = LoopConfig(steps=3, warmup=1, optimizer="adamw", rate=0.1, workers=0, save_every=3)
     train(stage, config, Path(folder), seed=0)
     torch.save((stage.asked, stage.model.weight.detach()), f"{folder}/rank{rank}.pt")
-    torch.distributed.destroy_process_group()
+    Workers.join().leave()
 
 
 def test_processes_share_the_batches_and_agree_on_the_weights(tmp_path: Path) -> None:

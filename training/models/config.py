@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any, get_type_hints
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from training.errors import TrainingError
+from training.strict import build
 
 
 @dataclass(frozen=True)
@@ -93,27 +94,9 @@ class ModelConfig:
         return asdict(self)
 
 
-def _build(kind: type, data: dict[str, Any]) -> Any:
-    hints = get_type_hints(kind)
-    names = {f.name for f in fields(kind)}
-    if unknown := set(data) - names:
-        raise TrainingError(
-            f"unknown keys {sorted(unknown)} for {kind.__name__}; known: {sorted(names)}"
-        )
-    values = {}
-    for name, value in data.items():
-        if is_dataclass(hints[name]):
-            value = _build(hints[name], value)
-        elif isinstance(value, list):
-            value = tuple(value)
-        values[name] = value
-    return kind(**values)
-
-
 def config_from_dict(data: dict[str, Any]) -> ModelConfig:
     """The inverse of `ModelConfig.to_dict`; unknown keys are errors."""
-    config: ModelConfig = _build(ModelConfig, data)
-    return config
+    return build(ModelConfig, data, "model configuration")
 
 
 CONFIGS: dict[str, ModelConfig] = {

@@ -137,15 +137,28 @@ class Visualizer(nn.Module):
         mask: Tensor | None = None,
     ) -> Tensor:
         """The velocity [B, T, C]. `mask` is bool [B, 1, 1, N + T], for padded windows."""
+        return self.observed(latent, positions, t, window, mask)[0]
+
+    def observed(
+        self,
+        latent: Tensor,
+        positions: Tensor,
+        t: Tensor,
+        window: Cache,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The velocity [B, T, C] and the hidden state [B, T, W] behind the middle block."""
         x, vector, modulation = self._enter(latent, positions, t)
         rope = rope_tables(positions, self.rope_table)
-        for block, (k_window, v_window) in zip(self.blocks, window, strict=True):
+        hidden = x
+        for i, (block, (k_window, v_window)) in enumerate(zip(self.blocks, window, strict=True)):
             q, k, v = block.qkv(x, modulation, rope)
             y = dpcw_attention(q, k_window.to(q.dtype), v_window.to(q.dtype), k, v, mask)
             x = block.finish(x, y, modulation)
+            hidden = x if i == len(self.blocks) // 2 else hidden
         shift, scale = self.leave_modulation(F.silu(vector)).unsqueeze(1).chunk(2, dim=-1)
         x = F.layer_norm(x, (x.shape[-1],), eps=1e-6) * (1 + scale) + shift
-        return self.leave(x)
+        return self.leave(x), hidden
 
     def commit(self, latent: Tensor, positions: Tensor) -> Cache:
         """Each layer's K and V of a clean picture: [B, KV, T, D]."""

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from training.device import mixed_precision
 from training.drawing import Drawing
 from training.frozen import load_visualizer, open_studio
 from training.models import ModelConfig
@@ -44,10 +45,15 @@ class DistillStage:
         self.teacher = load_visualizer(teacher).eval().requires_grad_(False)
         self.model = load_visualizer(teacher)
 
+    def to(self, device: torch.device) -> None:
+        self.studio.to(device)
+        self.teacher.to(device)
+        self.model.to(device)
+
     def losses(self, batch: list[Drawing], step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         total = sum(len(drawing.target) for drawing in batch)
         for drawing in batch:
-            with torch.autocast("cpu", torch.bfloat16):
+            with mixed_precision(self.studio.device):
                 error = self._error(drawing)
             yield error * len(drawing.target) / total, {"loss": error.item()}
 
@@ -62,7 +68,7 @@ class DistillStage:
         with torch.no_grad():
             x = self._starts(own, segment)
             y = self._follow(context, x, start, end)
-        t = torch.full((len(x),), start)
+        t = torch.full((len(x),), start, device=x.device)
         v = self.model(x, own.positions, t, own.window, own.mask).float()
         weight = token_weight(drawing, scale_down)
         return ((v - (x - y) / (start - end)).square().mean(-1) * weight).mean()

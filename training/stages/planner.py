@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.checkpoint import save_checkpoint
+from training.device import mixed_precision
 from training.errors import TrainingError
 from training.frozen import load_planner
 from training.models import ModelConfig, Planner
@@ -138,12 +139,15 @@ class PlannerStage:
         self.tokenizer_path = tokenizer
         self.batches = PlannerBatches(options, seed, tokenizer)
 
+    def to(self, device: torch.device) -> None:
+        self.model.to(device)
+
     def losses(
         self, batch: list[MicroBatch], step: int
     ) -> Iterator[tuple[Tensor, dict[str, float]]]:
         total = sum(int(micro.loss_mask[:, 1:].sum()) for micro in batch)
         for micro in batch:
-            with torch.autocast("cpu", torch.bfloat16):
+            with mixed_precision(micro.tokens.device):
                 loss, count, right = next_token_loss(self.model, micro)
             metrics = {
                 "loss": loss.item() / count,

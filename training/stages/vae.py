@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from training.checkpoint import save_checkpoint
+from training.device import mixed_precision
 from training.models import VAE, ModelConfig
 from training.models.vae import straight
 from training.models.vision import premultiply
@@ -81,9 +82,12 @@ class VAEStage:
         self.model = VAE(config.vae).to(memory_format=torch.channels_last)
         self.batches = VAEBatches(options, seed)
 
+    def to(self, device: torch.device) -> None:
+        self.model.to(device)
+
     def losses(self, batch: Tensor, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         pixels = premultiply(batch).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision(batch.device):
             latent = self.model.encode(pixels)
             noisy = latent + self.options.noise * torch.randn_like(latent)
             decoded = self.model.decode(noisy).float()
@@ -106,8 +110,10 @@ class VAEStage:
         self.model.shift.zero_()
         self.model.scale.fill_(1.0)
         batches = VAEBatches(self.options, seed=9_000_001)
-        pixels = torch.cat([premultiply(batches(i)) for i in range(8)])
-        latent = self.model.encode(pixels)
+        device = self.model.shift.device
+        latent = torch.cat(
+            [self.model.encode(premultiply(batches(i).to(device))) for i in range(8)]
+        )
         training = {"stage": "vae", "step": step}
         shift = latent.mean(dim=(0, 2, 3)).view(-1, 1, 1)
         scale = latent.std(dim=(0, 2, 3)).view(-1, 1, 1)
@@ -125,7 +131,8 @@ class VAEStage:
         scenes.append(_sticker(sample_scene(rng, held_out=True)))
         pictures = np.stack([render(scene) for scene in scenes])
         pixels = premultiply(torch.from_numpy(pictures))
-        decoded = straight(self.model.decode(self.model.encode(pixels))).numpy()
+        latent = self.model.encode(pixels.to(self.model.shift.device))
+        decoded = straight(self.model.decode(latent)).cpu().numpy()
         sheet = np.concatenate([np.concatenate(list(x), axis=1) for x in (pictures, decoded)])
         (folder / "samples").mkdir(exist_ok=True)
         Image.fromarray(sheet).save(folder / "samples" / f"{step:07d}.png")

@@ -13,17 +13,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from training.device import mixed_precision
 from training.drawing import Drawing
 from training.frozen import load_visualizer, open_studio
+from training.labels import GROUPS
 from training.models import ModelConfig, Visualizer
-from training.window import Context, build_context, token_weight
+from training.models.probe import Probe
+from training.window import Context, build_context, token_labels, token_weight
 
 
 @dataclass(frozen=True)
 class VisualizerOptions:
-    """`scale_down` 2 trains on pictures of half the edge; `time_mean` moves t towards noise."""
+    """`scale_down` 2 trains on pictures of half the edge; `time_mean` moves t towards noise. In
+    the share `focus_share` of the batches only the share `focus` of the tokens is there, rather
+    those under figures than others (MaskDiT, Zheng et al. 2024). `probe_weight` weighs the probe's
+    loss."""
 
     drawing: dict[str, Any] = field(default_factory=dict)
     scale_down: int = 1
@@ -31,7 +37,23 @@ class VisualizerOptions:
     time_mean: float = 0.0
     time_deviation: float = 1.0
     condition_dropout: float = 0.05
+    focus: float = 0.45
+    focus_share: float = 0.8
+    probe_weight: float = 0.3
     sample_steps: int = 20
+
+
+def focus(weight: Tensor, share: float) -> Tensor:
+    """Which tokens to keep [B, K], int64 ascending; `weight` [B, T] is above its mean of 1 under
+    figures, and those come first more often than not."""
+    order = torch.rand_like(weight) + 0.7 * (weight > 1)
+    count = max(1, round(share * weight.shape[1]))
+    return order.topk(count, dim=1).indices.sort(dim=1).values
+
+
+def _take(x: Tensor, chosen: Tensor) -> Tensor:
+    """Rows `chosen` [B, K] of x [B, T, C]."""
+    return x.gather(1, chosen[..., None].expand(-1, -1, x.shape[-1]))
 
 
 class VisualizerStage:
@@ -48,43 +70,69 @@ class VisualizerStage:
         self.studio = open_studio(config, options.drawing, seed, planner, vae)
         self.batches = self.studio.batches
         if start is None:
-            self.model = Visualizer(config)
-            self.model.start_from(self.studio.planner)
+            self.visualizer = Visualizer(config)
+            self.visualizer.start_from(self.studio.planner)
         else:
-            self.model = load_visualizer(start)
+            self.visualizer = load_visualizer(start)
+        probe = Probe(config.twin.width, tuple(len(names) for names in GROUPS.values()))
+        self.probe = probe
+        self.model = nn.ModuleDict({"visualizer": self.visualizer, "probe": probe})
+
+    def to(self, device: torch.device) -> None:
+        self.studio.to(device)
+        self.model.to(device)
 
     def losses(self, batch: list[Drawing], step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         total = sum(len(drawing.target) for drawing in batch)
+        draws = self.options.draws
         for drawing in batch:
-            with torch.autocast("cpu", torch.bfloat16):
+            with mixed_precision(self.studio.device):
                 context = build_context(
                     self.studio.planner,
-                    self.model,
+                    self.visualizer,
                     self.studio.vae,
                     drawing,
                     self.options.scale_down,
                 )
-                error = self._error(context, drawing)
             kind = "with_reference" if len(drawing.references) else "without_reference"
-            share = len(drawing.target) / total
-            yield error * share, {"loss": error.item(), f"loss_{kind}": error.item()}
+            # One backward pass through what the draws share, the commit pass; else draw by draw,
+            # which takes less memory.
+            for count in [draws] if len(drawing.references) else [1] * draws:
+                with mixed_precision(self.studio.device):
+                    error, reading = self._errors(context.repeat(count), drawing, count)
+                metrics = {f"loss_{kind}": error.item(), f"probe_{kind}": reading.item()}
+                share = len(drawing.target) / total * count / draws
+                yield (error + self.options.probe_weight * reading) * share, metrics
 
-    def _error(self, context: Context, drawing: Drawing) -> Tensor:
-        """The weighted squared error of the velocity over `draws` noisings."""
-        many = context.repeat(self.options.draws)
+    def _errors(self, many: Context, drawing: Drawing, count: int) -> tuple[Tensor, Tensor]:
+        """The weighted squared error of the velocity and the probe's error, with one noise each for
+        the samples of `many`: those of `drawing`, `count` times over."""
+        options = self.options
         noise = torch.randn_like(many.clean)
-        t = torch.randn(len(noise)) * self.options.time_deviation + self.options.time_mean
+        t = (
+            torch.randn(len(noise), device=noise.device) * options.time_deviation
+            + options.time_mean
+        )
         t = t.sigmoid()
         noisy = (1 - t[:, None, None]) * many.clean + t[:, None, None] * noise
-        dropped = torch.rand(len(noise)) < self.options.condition_dropout
-        many.mask[dropped, :, :, : drawing.index.shape[1]] = False
-        v = self.model(noisy, many.positions, t, many.window, many.mask).float()
-        weight = token_weight(drawing, self.options.scale_down).repeat(self.options.draws, 1)
-        return ((v - (noise - many.clean)).square().mean(-1) * weight).mean()
+        dropped = torch.rand(len(noise), device=noise.device) < options.condition_dropout
+        many.mask[..., : drawing.index.shape[1]] &= ~dropped[:, None, None, None]
+        v = noise - many.clean
+        weight = token_weight(drawing, options.scale_down).repeat(count, 1)
+        labels = token_labels(drawing, options.scale_down).repeat(count, 1, 1)
+        positions, mask = many.positions, many.mask
+        if float(torch.rand(())) < options.focus_share:
+            chosen = focus(weight, options.focus)
+            noisy, v, labels = (_take(x, chosen) for x in (noisy, v, labels))
+            positions, weight = positions[chosen], weight.gather(1, chosen)
+            mask = mask[..., : mask.shape[-1] - many.clean.shape[1] + chosen.shape[1]]
+        drawn, hidden = self.visualizer.observed(noisy, positions, t, many.window, mask)
+        error = ((drawn.float() - v).square().mean(-1) * weight).mean()
+        return error, self.probe(hidden, labels)
 
     def save(self, folder: Path, step: int) -> None:
-        self.studio.save(folder, self.model, {"stage": "visualizer", "step": step})
+        self.studio.save(folder, self.visualizer, {"stage": "visualizer", "step": step})
 
     def sample(self, folder: Path, step: int) -> None:
         times = np.linspace(1, 0, self.options.sample_steps + 1).tolist()
-        self.studio.sample(folder, step, self.model, self.options.scale_down, times)
+        self.studio.sample(folder, step, self.visualizer, self.options.scale_down, times)

@@ -37,7 +37,6 @@ from training.storyworld.scene import (
 T = TypeVar("T")
 
 ACCESSORY_SHARE = 0.8
-JITTER = 0.05
 CHARACTER_WEIGHTS: Mapping[int, float] = {1: 0.45, 2: 0.35, 3: 0.13, 4: 0.07}
 PROP_WEIGHTS: Mapping[int, float] = {0: 0.4, 1: 0.4, 2: 0.2}
 WEATHER_WEIGHTS: Mapping[str, float] = {w: 0.4 if w == "clear" else 0.2 for w in WEATHERS}
@@ -81,19 +80,13 @@ def sample_characters(
     while len(found) < count:
         character = sample_character(rng, held_out=held_out)
         found.setdefault((character.kind, character.color), character)
-    return place_characters(rng, tuple(found.values()))
+    return place_characters(tuple(found.values()))
 
 
-def place_characters(
-    rng: np.random.Generator, characters: Sequence[Character]
-) -> tuple[Character, ...]:
-    """The same characters from left to right, each near the centre of its slot."""
-    count = len(characters)
-    placed = []
-    for character, centre in zip(characters, slots(count), strict=True):
-        x = centre + float(rng.uniform(-JITTER, JITTER)) / count
-        placed.append(replace(character, x=x))
-    return tuple(placed)
+def place_characters(characters: Sequence[Character]) -> tuple[Character, ...]:
+    """The same characters from left to right, each in its slot."""
+    centres = slots(len(characters))
+    return tuple(replace(c, x=x) for c, x in zip(characters, centres, strict=True))
 
 
 def sample_props(rng: np.random.Generator, count: int) -> tuple[Prop, ...]:

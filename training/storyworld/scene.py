@@ -177,9 +177,13 @@ class Layout:
 _HEIGHT_BY_COUNT = {1: 0.64, 2: 0.54, 3: 0.40, 4: 0.315}
 
 
+_SLOTS = {1: (8,), 2: (4, 12), 3: (3, 8, 13), 4: (2, 6, 10, 14)}
+
+
 def slots(count: int) -> tuple[float, ...]:
-    """Evenly spaced centres for `count` characters, as fractions of the width."""
-    return tuple((i + 0.5) / count for i in range(count))
+    """Evenly spaced centres for `count` characters, as fractions of the width: sixteenths, so that
+    in a square picture of 256 pixels a figure lies the same way on the latent tokens everywhere."""
+    return tuple(column / 16 for column in _SLOTS[count])
 
 
 def layout(scene: Scene) -> Layout:

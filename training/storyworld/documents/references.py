@@ -114,7 +114,7 @@ def _together(
         props, asked["props"] = (prop,), [prop.kind]
         tail += f" with {article(prop.kind)}"
     asked |= {"place": place, "time": time, "weather": weather}
-    placed = place_characters(dice.generator, cast)
+    placed = place_characters(cast)
     return Scene(placed, place, time, weather, first.style, props, size=size), tail
 
 

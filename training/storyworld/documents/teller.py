@@ -162,7 +162,7 @@ class Teller:
             cast.append(replace(guest, action=action, facing=right))
         if not self.hero_left:
             cast.reverse()
-        placed = place_characters(self.dice.generator, cast)
+        placed = place_characters(cast)
         return Scene(
             placed, self.place, self.time, self.weather, self.style,
             self._props(beat, len(cast)), size=self.size,

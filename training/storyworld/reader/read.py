@@ -39,9 +39,7 @@ def flattened(image: Bytes) -> tuple[Bytes, bool]:
     return (color + 0.5).astype(np.uint8), True
 
 
-def _things(
-    image: Bytes, behind: Bytes, style: str, sticker: bool, count: int
-) -> list[Thing]:
+def _things(image: Bytes, behind: Bytes, style: str, sticker: bool, count: int) -> list[Thing]:
     """The props in the gaps of `count` figures."""
     size = (image.shape[1], image.shape[0])
     spots = prop_places(size, sticker, STAND_IN, count).props
@@ -78,9 +76,7 @@ def _character(found: Found, width: int) -> ReadCharacter:
         "kind": best.shape.kind, "color": best.coat,
         "action": best.shape.action, "facing": best.shape.facing,
     }  # fmt: skip
-    slots = {
-        s: v if sure and found.margins[s] > MIN_MARGIN else None for s, v in values.items()
-    }
+    slots = {s: v if sure and found.margins[s] > MIN_MARGIN else None for s, v in values.items()}
     worn = Accessory(best.shape.worn, best.worn_color) if best.shape.worn and sure else None
     markings = None
     if found.pattern is not None and sure and found.pattern.explained > 0.3:

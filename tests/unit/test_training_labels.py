@@ -1,0 +1,68 @@
+"""Labels say what stands where, the probe learns them, and training looks where figures are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the training extra")
+
+from training.labels import GROUPS, token_labels  # noqa: E402
+from training.models.probe import Probe  # noqa: E402
+from training.stages.visualizer import focus  # noqa: E402
+from training.storyworld.sampling import sample_scene  # noqa: E402
+from training.storyworld.scene import layout  # noqa: E402
+
+COLUMN = {name: i for i, name in enumerate(GROUPS)}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_token_at_a_figures_middle_is_labelled_with_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scene = sample_scene(rng, size=((256, 256), (384, 160))[seed % 2])
+    grid = token_labels(scene).reshape(scene.size[1] // 16, scene.size[0] // 16, -1)
+    for character, placed in zip(scene.characters, layout(scene).characters, strict=True):
+        found = grid[int((placed.y - placed.height / 2) // 16), int(placed.x // 16)]
+        assert GROUPS["kind"][found[COLUMN["kind"]]] == character.kind
+        assert GROUPS["color"][found[COLUMN["color"]]] == character.color
+        assert GROUPS["action"][found[COLUMN["action"]]] == character.action
+        worn = character.accessory.kind if character.accessory else "nothing"
+        assert GROUPS["accessory"][found[COLUMN["accessory"]]] == worn
+        assert (found[COLUMN["accessory_color"]] >= 0) == (character.accessory is not None)
+    sky = grid[0, 0]
+    assert GROUPS["place"][sky[COLUMN["place"]]] == scene.place
+    assert sky[COLUMN["color"]] == -1
+
+
+def test_a_sticker_has_no_place() -> None:
+    scene = sample_scene(np.random.default_rng(1)).with_(sticker=True)
+    labels = token_labels(scene)
+    assert (labels[:, [COLUMN[name] for name in ("place", "time", "weather")]] == -1).all()
+    assert (labels[:, COLUMN["style"]] >= 0).all()
+
+
+def test_focus_keeps_tokens_under_figures_more_often() -> None:
+    torch.manual_seed(0)
+    weight = torch.full((4, 64), 0.5)
+    weight[:, 20:36] = 2.5
+    chosen = focus(weight, 0.5)
+    assert chosen.shape == (4, 32)
+    assert (chosen.diff(dim=1) > 0).all()
+    figures = ((chosen >= 20) & (chosen < 36)).float().sum(1)
+    assert (figures > 12).all()
+
+
+def test_the_probe_learns_labels_and_skips_what_is_not_asked() -> None:
+    torch.manual_seed(0)
+    probe = Probe(8, (3, 2))
+    labels = torch.randint(0, 2, (2, 6, 2))
+    hidden = torch.nn.functional.one_hot(labels[..., 0] * 2 + labels[..., 1], 8).float()
+    labels[0, 0] = -1
+    optimizer = torch.optim.Adam(probe.parameters(), lr=0.1)
+    first = probe(hidden, labels)
+    for _ in range(60):
+        optimizer.zero_grad()
+        probe(hidden, labels).backward()
+        optimizer.step()
+    assert probe(hidden, labels) < 0.1 * first
+    assert torch.isfinite(probe(hidden, torch.full_like(labels, -1)))

@@ -1,0 +1,34 @@
+"""Reads off a hidden state what each token will show; used in training only.
+
+Its cross-entropy, added to the flow loss, teaches the middle of the network to bind the words of
+the window to places in the picture long before the pixels show it (representation alignment, Yu et
+al. 2025, with the scene graph in place of a vision encoder).
+
+| tensor | shape |
+| --- | --- |
+| hidden | [B, T, W] |
+| labels | [B, T, G], int64, -1 where nothing is asked |
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Probe(nn.Module):
+    def __init__(self, width: int, classes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.classes = classes
+        self.norm = nn.LayerNorm(width)
+        self.read = nn.Linear(width, sum(classes))
+
+    def forward(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        """The mean over the groups of their mean cross-entropy."""
+        logits = self.read(self.norm(hidden)).float().flatten(0, 1)
+        total = logits.new_zeros(())
+        for i, part in enumerate(logits.split(self.classes, dim=-1)):
+            asked = labels[..., i].flatten()
+            error = F.cross_entropy(part, asked, ignore_index=-1, reduction="sum")
+            total = total + error / (asked >= 0).sum().clamp(min=1)
+        return total / len(self.classes)
