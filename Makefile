@@ -32,14 +32,15 @@ define make_env
 	  echo 'creating $(1)'; $(PYTHON) -m venv --clear $(1); fi
 endef
 
-.PHONY: help story test lint kernels kernels-cuda clean distclean
+.PHONY: help story test lint kernels kernels-cuda kernels-check clean distclean
 
 help:
 	@echo 'make story [PROMPT="…"] [SEED=7]   write an illustrated story to out/'
 	@echo 'make test                          install what the tests need and run them'
 	@echo 'make lint                          ruff and mypy only'
 	@echo 'make kernels                       build the native CPU kernel and run its native tests'
-	@echo 'make kernels-cuda                  compile the CUDA kernel (needs nvcc, no GPU)'
+	@echo 'make kernels-cuda                  compile the CUDA kernels (needs nvcc, no GPU)'
+	@echo 'make kernels-check                 all that can be checked of the kernels without a GPU'
 	@echo 'make clean | make distclean        remove outputs and builds | environments too'
 
 story: $(RUNTIME_ENV)/.installed
@@ -63,7 +64,7 @@ $(RUNTIME_ENV)/.installed: pyproject.toml
 $(TEST_ENV)/.installed: pyproject.toml
 	$(call make_env,$(TEST_ENV))
 	$(TEST_ENV)/bin/python -m pip install --quiet torch==2.13.0
-	$(TEST_ENV)/bin/python -m pip install --quiet --editable '.[dev,export,training]'
+	$(TEST_ENV)/bin/python -m pip install --quiet --editable '.[dev,export,training,fp8,rtx]'
 	@touch $@
 
 kernels:
@@ -74,6 +75,9 @@ kernels:
 kernels-cuda:
 	cmake --preset cuda
 	cmake --build --preset cuda
+
+kernels-check: $(TEST_ENV)/.installed
+	$(TEST_ENV)/bin/python -m pytest tests/contract/test_dpcw_declaration.py tests/parity/test_kernel_*.py
 
 clean:
 	rm -rf build out dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

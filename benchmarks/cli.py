@@ -64,7 +64,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=_positive, help="denoising steps (default: the bundle's)")
     add("--seed", type=_natural, default=0, help="seed of the first sample (default: 0)")
     add("--threads", type=_positive, help="CPU threads (default: all cores)")
-    add("--device", default="auto", help="auto or cpu (default: auto)")
+    add("--device", default="auto", help="auto, cpu, cuda, tensorrt-rtx or tensorrt")
     add("--out", type=Path, metavar="FOLDER", help="also write the JSON and the sheets there")
     add("--json", action="store_true", help="print the result as the last line")
 

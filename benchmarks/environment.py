@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runtime import Runtime
 
-PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "pillow", "tokenizers", "skia-python")
+PACKAGES = (
+    "numpy", "onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-nv-tensorrt-rtx-cu13",
+    "tensorrt-rtx-cu13", "tensorrt", "cuda-python", "pillow", "tokenizers", "skia-python",
+)  # fmt: skip
 
 
 def _processor() -> str:

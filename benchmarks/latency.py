@@ -75,6 +75,7 @@ def run_bench(
         "growth": _growth(talks),
         "peak_bytes": max(stats.peak_bytes for stats in requests),
         "cache_bytes": max(stats.cache_bytes for stats in requests),
+        "device": loaded.device_report.to_dict(),
         "bundle": bundle_facts(loaded),
         "environment": environment(),
     }
@@ -173,11 +174,19 @@ def _table(data: dict[str, Any]) -> str:
             *lines,
             f"{f'picture {LATE} against {EARLY}':<26} {told}",
             f"{'pictures per document':<26} {', '.join(map(str, document['pictures']))}",
+            f"{'runs on':<26} {_places(data['device'])}",
             f"{'load':<26} {data['load_s']:.2f} s",
             f"{'peak memory':<26} {data['peak_bytes'] / mib:.0f} MiB, "
             f"caches {data['cache_bytes'] / mib:.0f} MiB",
         ]
     )
+
+
+def _places(device: dict[str, Any]) -> str:
+    """The backends and precisions in use, and the GPU."""
+    choices = device["choices"].values()
+    found = dict.fromkeys(f"{choice['backend']} {choice['precision']}" for choice in choices)
+    return ", ".join(found) + (f" on {device['gpu']}" if device["gpu"] else "")
 
 
 def _line(name: str, found: dict[str, float], scale: float, unit: str) -> str:

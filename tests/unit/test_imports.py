@@ -18,7 +18,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("runtime", "export", "training", "benchmarks")
-ENGINES = {"onnxruntime", "tensorrt", "tensorrt_rtx", "cuda"}
+ENGINES = {"onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx", "tensorrt", "tensorrt_rtx", "cuda"}
 HEAVY = ("torch", "transformers", "diffusers")
 # What `export` may take from the runtime outside its verification modules.
 CONTRACT = ("runtime.bundle", "runtime.errors", "runtime.interfaces")
