@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from training.frozen import load_planner
 from training.models import ModelConfig, Planner
 from training.pictures import PictureGroup, group_pictures, place_features
 from training.sequence import PAD, Sequence, build_sequence
-from training.storyworld.documents import Document, sample_document
+from training.storyworld.documents import TASKS, Document, sample_document
 from training.storyworld.render import render
 from training.tokenizer import load_tokenizer, train_tokenizer
 from training.writing import write
@@ -45,10 +45,13 @@ PROMPTS = (
 
 @dataclass(frozen=True)
 class PlannerOptions:
+    """`documents` a step, in micro-batches of up to `tokens`; `tasks` and their weights."""
+
     documents: int = 24
     tokens: int = 4096
     proxy_steps: int = 0
     tokenizer_documents: int = 20000
+    tasks: dict[str, float] = field(default_factory=lambda: dict(TASKS))
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,11 @@ class PlannerBatches:
     def __call__(self, step: int) -> list[MicroBatch]:
         tokenizer = load_tokenizer(self.path)
         rng = np.random.default_rng((self.seed, step))
+        names, weights = zip(*self.options.tasks.items(), strict=True)
+        shares = np.array(weights) / sum(weights)
         pairs = []
         for _ in range(self.options.documents):
-            document = sample_document(rng)
+            document = sample_document(rng, names[rng.choice(len(names), p=shares)])
             pairs.append((document, build_sequence(document, tokenizer)))
         pairs.sort(key=lambda pair: len(pair[1].tokens))
         groups: list[list[tuple[Document, Sequence]]] = [[]]
