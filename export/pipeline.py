@@ -21,6 +21,7 @@ from export.errors import ExportError, GateError
 from export.graphs import Models
 from export.manifest import Limits
 from export.report import Report, row_of
+from export.session import one_thread
 from export.targets import CAPABILITIES, Plan, make_plan
 from runtime.bundle import MANIFEST, write_manifest
 from training.checkpoint import TOKENIZER, Checkpoint, load_checkpoint, replacing
@@ -69,6 +70,7 @@ class Options:
         return make_plan(self.targets, self.precisions)
 
 
+@one_thread()
 def export_bundle(checkpoint: Path | str, out: Path | str, options: Options) -> Report:
     """Exports a complete checkpoint to the bundle folder `out`; raises `ExportError`."""
     started = time.monotonic()

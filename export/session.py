@@ -16,6 +16,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto
 
@@ -25,6 +26,18 @@ from runtime.interfaces import Interface, State
 
 Array = NDArray[Any]
 _FLOAT8 = np.dtype(ml_dtypes.float8_e4m3fn)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread, as the sessions here are: the last digits of a sum depend on their
+    number, and what is measured goes into the manifest. Also a decorator."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -56,8 +56,14 @@ def test_tiny_bundle_is_complete(tiny_bundle: Path) -> None:
 
 def test_same_checkpoint_same_bytes(checkpoint: Path, tmp_path: Path) -> None:
     options = Options(precisions=("int8", "w8", "fp32"), limits=LIMITS, samples=1)
-    for name in ("a", "b"):
-        export_bundle(checkpoint, tmp_path / name, options)
+    before = torch.get_num_threads()
+    try:
+        for name, threads in (("a", 1), ("b", 3)):
+            torch.set_num_threads(threads)
+            export_bundle(checkpoint, tmp_path / name, options)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     for name, data in contents(tmp_path / "a").items():
         assert str(tmp_path).encode() not in data, name
