@@ -21,12 +21,12 @@ from export.components.layers import (
 )
 from export.graph import GraphBuilder
 from training.models import Planner
-from training.models.planner import IMAGE_TOKEN, PlannerBlock
+from training.models.planner import PlannerBlock
 
 
 def build_planner(graph: GraphBuilder, planner: Planner) -> None:
     embedding = graph.storage.weight(graph, array_of(planner.embedding.weight), "embedding", axis=0)
-    x = _embed(graph, embedding)
+    x = _embed(graph, embedding, planner.config.planner.image_token)
     rope = rope_tables(graph, "positions", planner.rope_table)
     count = graph.op("Shape", "tokens", start=1, end=2)
     seen = _mask(graph, count) if graph.half else graph.op("Add", "offset", count)
@@ -39,9 +39,9 @@ def build_planner(graph: GraphBuilder, planner: Planner) -> None:
     graph.result("MatMul", last, graph.op("Transpose", embedding, perm=[1, 0]), output="logits")
 
 
-def _embed(graph: GraphBuilder, embedding: str) -> str:
+def _embed(graph: GraphBuilder, embedding: str, image_token: int) -> str:
     """Token embeddings, with vision features where pictures stand: [1, S, W]."""
-    is_image = graph.op("Equal", "tokens", graph.ints([IMAGE_TOKEN]))
+    is_image = graph.op("Equal", "tokens", graph.ints([image_token]))
     is_image = graph.op("Unsqueeze", is_image, graph.ints([2]))
     text = graph.op("Gather", embedding, "tokens", axis=0)
     return graph.op("Where", is_image, graph.enter("features"), text)

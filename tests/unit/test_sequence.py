@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from training import sequence as sq
+from training.models.config import CONFIGS
 from training.sequence import build_sequence, grid_positions, picture_extent, vision_positions
 from training.storyworld.documents import Document, Picture, Text, Turn, sample_document
 from training.storyworld.sampling import sample_scene
@@ -116,3 +117,8 @@ def test_strings_are_all_that_is_encoded(tokenizer) -> None:
 def test_sizes_off_the_grid_are_refused() -> None:
     with pytest.raises(ValueError, match="multiples of 16"):
         sq.latent_grid((250, 256))
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_the_planner_sees_pictures_where_the_sequence_has_them(name: str) -> None:
+    assert CONFIGS[name].planner.image_token == sq.IMAGE

@@ -47,11 +47,14 @@ class VisionConfig:
 
 @dataclass(frozen=True)
 class PlannerConfig:
+    """`image_token` stands in the sequence wherever the planner sees a piece of a picture."""
+
     vocab: int
     ffn: int
     vision: VisionConfig
     qk_norm: bool = True
     norm_eps: float = 1e-6
+    image_token: int = 10
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,6 @@ from training.models.layers import Attention, GatedFFN, RMSNorm
 from training.models.rope import frequencies, rope_tables
 from training.models.vision import Vision
 
-IMAGE_TOKEN = 10
-
 
 class PlannerBlock(nn.Module):
     """Pre-norm attention and FFN with residuals."""
@@ -64,7 +62,7 @@ class Planner(nn.Module):
 
     def embed(self, tokens: Tensor, features: Tensor) -> Tensor:
         """Token embeddings, with vision features where pictures stand: [B, S, W]."""
-        is_image = (tokens == IMAGE_TOKEN).unsqueeze(-1)
+        is_image = (tokens == self.config.planner.image_token).unsqueeze(-1)
         return torch.where(
             is_image, features.to(self.embedding.weight.dtype), self.embedding(tokens)
         )

@@ -37,6 +37,7 @@ Pixels = NDArray[np.uint8]
 CHARACTER_INK = 0.018
 PROP_INK = 0.045
 BORDER = 0.023
+CHARACTER_SHADOW, PROP_SHADOW = 0.27, 0.42
 SHADOW = (27, 22, 38, 70)
 _Key: TypeAlias = tuple[str, str, str, str, tuple[Swatch, ...], tuple[int, int], int]
 _STAND_IN = Character("fox", "red", markings=None)  # type: ignore[arg-type]
@@ -89,8 +90,8 @@ def _draw_props(pen: Pen, scene: Scene, places: Layout) -> None:
             draw_prop(pen, prop.kind)
 
 
-def _contact(canvas: skia.Canvas, placed: Placed, width: float) -> None:
-    """The soft shadow under whatever stands at `placed`."""
+def draw_contact(canvas: skia.Canvas, placed: Placed, width: float) -> None:
+    """The soft shadow under whatever stands at `placed`; `width` is a share of its height."""
     rx, ry = width * placed.height, 0.20 * width * placed.height
     paint = skia.Paint(
         AntiAlias=True,
@@ -128,10 +129,10 @@ def _picture(canvas: skia.Canvas, scene: Scene, places: Layout, supersample: int
     canvas.scale(supersample, supersample)
     pen = Pen(canvas, scene.style)
     for placed in places.characters:
-        _contact(canvas, placed, 0.27)
+        draw_contact(canvas, placed, CHARACTER_SHADOW)
     _draw_characters(pen, scene, places)
     for placed in places.props:
-        _contact(canvas, placed, 0.42)
+        draw_contact(canvas, placed, PROP_SHADOW)
     _draw_props(pen, scene, places)
     _draw_near_fall(pen, scene, places)
 

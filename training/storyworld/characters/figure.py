@@ -24,7 +24,7 @@ from training.storyworld.characters.shapes import block, pear, spikes, tube
 from training.storyworld.scene import COLORS, Character
 
 NECK = -0.275
-_LYING_SCALE = 0.87
+LYING_SCALE = 0.87
 TORSO_TOP, TORSO_BOTTOM, TORSO_WIDEST = -0.33, 0.09, -0.05
 
 
@@ -32,7 +32,7 @@ def draw_figure(pen: Pen, character: Character) -> None:
     """One character in the frame described by the package."""
     kind, pose = KINDS[character.kind], POSES[character.action]
     tints = tint(character.color, marking_color(character.color, character.markings.hue))
-    with pen.at(scale=_LYING_SCALE if pose.lying else 1.0):
+    with pen.at(scale=LYING_SCALE if pose.lying else 1.0):
         _shadow(pen, pose)
         if pose.dust:
             _dust(pen)

@@ -76,7 +76,7 @@ def _positions(shape: Shape) -> tuple[Floats, Floats]:
     x = (u + 0.5) / PER_UNIT + LEFT
     y = (v + 0.5) / PER_UNIT + TOP
     turn = radians(pose.lean)
-    scale = art._LYING_SCALE if pose.lying else 1.0
+    scale = art.LYING_SCALE if pose.lying else 1.0
     px = scale * (cos(turn) * x - sin(turn) * y + pose.shift)
     py = scale * (sin(turn) * x + cos(turn) * y + pelvis_height(pose))
     if shape.facing == "left":

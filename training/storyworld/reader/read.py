@@ -14,8 +14,8 @@ from training.storyworld.reader.ground import STAND_IN, find_ground
 from training.storyworld.reader.people import Found, View, count_figures, fit_figures
 from training.storyworld.reader.poster import Poster, find_poster
 from training.storyworld.reader.reading import ReadCharacter, Reading, ReadMarkings
-from training.storyworld.reader.things import PROP_INK, Thing, find_prop, prop_places
-from training.storyworld.render import backdrop
+from training.storyworld.reader.things import Thing, find_prop, prop_places
+from training.storyworld.render import PROP_INK, backdrop
 from training.storyworld.scene import MAX_PROPS, STYLES, Accessory, Prop, Scene
 
 Bytes = NDArray[np.uint8]

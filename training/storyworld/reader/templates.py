@@ -20,20 +20,26 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-import skia
 from numpy.typing import NDArray
 
-from training.storyworld.canvas import Pen, ellipse, rgb, surface
+from training.storyworld.canvas import Pen, rgb, surface
 from training.storyworld.characters import draw, marking_color
-from training.storyworld.scene import ACTIONS, COLORS, KINDS, Accessory, Character, Markings
+from training.storyworld.render import CHARACTER_INK, CHARACTER_SHADOW, draw_contact
+from training.storyworld.scene import (
+    ACTIONS,
+    COLORS,
+    KINDS,
+    Accessory,
+    Character,
+    Markings,
+    Placed,
+)
 
 Floats = NDArray[np.float32]
 
 HEIGHT = 48
 ORIGIN_X, ORIGIN_Y = 36, 60
 ROWS, COLUMNS = 68, 72
-CHARACTER_INK = 0.018
-_SHADOW = (27, 22, 38, 70)
 _NO_MARKINGS = Markings("halves", 0.1, 100.0, 0.5)
 _ALL_MARKINGS = Markings("halves", 0.1, -100.0, 0.5)
 COLOR_NAMES = tuple(COLORS)
@@ -76,19 +82,11 @@ def _unpacked(packed: Packed) -> Maps:
     return Maps(fixed, *weights)
 
 
-def contact(canvas: skia.Canvas, x: float, y: float, height: float, width: float = 0.27) -> None:
-    """The soft shadow the renderer puts under a figure."""
-    rx, ry = width * height, 0.20 * width * height
-    blur = skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, 0.35 * ry)
-    paint = skia.Paint(AntiAlias=True, Color=skia.Color(*_SHADOW), MaskFilter=blur)
-    canvas.drawPath(ellipse(x, y, rx, ry), paint)
-
-
 def _drawn(character: Character, style: str, sticker: bool) -> Floats:
     """The figure alone, [ROWS, COLUMNS, 4], premultiplied, colours 0 to 255, alpha 0 to 1."""
     with surface(COLUMNS, ROWS) as (canvas, pixels):
         if not sticker:
-            contact(canvas, ORIGIN_X, ORIGIN_Y, HEIGHT)
+            draw_contact(canvas, Placed(ORIGIN_X, ORIGIN_Y, HEIGHT), CHARACTER_SHADOW)
         pen = Pen(canvas, style)
         with pen.at(ORIGIN_X, ORIGIN_Y, HEIGHT, ink=CHARACTER_INK):
             draw(pen, character)

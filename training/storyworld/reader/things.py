@@ -16,9 +16,9 @@ from training.storyworld.canvas import Pen, surface
 from training.storyworld.props import draw_prop
 from training.storyworld.reader.fit import SMEARED, SOFT, smooth
 from training.storyworld.reader.templates import Floats, pool
+from training.storyworld.render import PROP_INK
 from training.storyworld.scene import PROPS, Character, Layout, Placed, Prop, Scene, layout
 
-PROP_INK = 0.045
 HEIGHT = 32
 ORIGIN_X, ORIGIN_Y = 20, 36
 ROWS, COLUMNS = 40, 40
