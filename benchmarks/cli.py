@@ -28,7 +28,7 @@ def evaluate(argv: Sequence[str] | None = None) -> int:
     add("--samples", type=_positive, default=40, metavar="N",
         help="prompts for one picture; other suites take a share (default: 40)")  # fmt: skip
     add("--suite", type=_suites(tuple(SUITES)), default=USUAL, metavar="A,B",
-        help=f"any of {','.join(SUITES)} (default: {','.join(USUAL)})")  # fmt: skip
+        help=f"any of {','.join(SUITES)}, or all (default: {','.join(USUAL)})")  # fmt: skip
     add("--jobs", type=_positive, metavar="N", help="processes that read (default: all cores)")
     add("--no-ceiling", action="store_true", help="do not read true renders beside")
     add("--no-cache", action="store_true", help="do not remember readings")
@@ -123,12 +123,16 @@ def _natural(text: str) -> int:
 
 
 def _suites(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Suites by name, separated by commas; "all" is every one."""
+
     def parse(text: str) -> tuple[str, ...]:
+        if text == "all":
+            return tuple(known)
         names = tuple(dict.fromkeys(text.split(",")))
         for name in names:
             if name not in known:
                 raise argparse.ArgumentTypeError(
-                    f"expected any of {','.join(known)}, found {name!r}"
+                    f"expected any of {','.join(known)}, or all, found {name!r}"
                 )
         return names
 

@@ -7,19 +7,49 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.storyworld.documents import Document, Picture, Text, sample_document
+from benchmarks.quality.changes import CHANGES, change_of
+from training.storyworld.documents import Document, Picture, Text, Turn, sample_document
+from training.storyworld.documents.prompts import COUNT_FORMS
+from training.storyworld.documents.thinking import ASKS
 from training.storyworld.render import render
+from training.storyworld.sampling import sample_scene
 from training.storyworld.scene import Scene
 
 HELD_OUT_SEED = 20261121
 USUAL_SIZE = (256, 256)
 FULL_SHARE = 0.7
+TERSE_WORDS = 6
+MOST_GIVEN = 3
+# Every shape before any shape twice.
+ASKED_SIZES = ((384, 256), (256, 384), (256, 256), (384, 160), (192, 384), (512, 160))
+# From two to twelve pictures, far apart first; the grammar's own stories have eight at most.
+STORY_LENGTHS = (4, 8, 12, 2, 6, 10, 3, 5, 7, 9, 11)
+LONGEST_TOLD = 8
+Prompt = list[str | NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, eq=False)
+class Exchange:
+    """One user turn of a conversation as a prompt, what it asks, and a right answer to it."""
+
+    prompt: Prompt
+    asked: dict[str, Any]
+    answer: Turn
+
+    @property
+    def words(self) -> str:
+        return _words(self.prompt)
+
+    @property
+    def picture(self) -> Picture | None:
+        """The last picture of the right answer."""
+        return next((p for p in reversed(self.answer.parts) if isinstance(p, Picture)), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +57,19 @@ class Example:
     """A prompt for the API, what it asks, and one right answer to it."""
 
     document: Document
-    prompt: list[str | NDArray[np.uint8]]
+    prompt: Prompt
     asked: dict[str, Any]
 
     @property
     def words(self) -> str:
-        return " ".join(p for p in self.prompt if isinstance(p, str))
+        return _words(self.prompt)
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """The whole conversation."""
+        turns = self.document.turns
+        pairs = zip(turns[::2], turns[1::2], strict=True)
+        return [Exchange(_prompt(user), dict(user.asked), answer) for user, answer in pairs]
 
     @property
     def given(self) -> list[Scene]:
@@ -52,13 +89,26 @@ def _sample(task: str, index: int, accept: Callable[[Document], bool]) -> Exampl
         if not any(turn.think for turn in document.turns) and accept(document):
             break
     user = document.turns[0]
-    prompt: list[str | NDArray[np.uint8]] = []
-    for part in user.parts:
+    return Example(document, _prompt(user), dict(user.asked))
+
+
+def _prompt(turn: Turn) -> Prompt:
+    """A user turn for the API, pictures rendered."""
+    prompt: Prompt = []
+    for part in turn.parts:
         if isinstance(part, Text):
             prompt.append(part.text)
         elif isinstance(part, Picture) and part.scene is not None:
             prompt.append(render(part.scene))
-    return Example(document, prompt, dict(user.asked))
+    return prompt
+
+
+def _words(prompt: Prompt) -> str:
+    return " ".join(p for p in prompt if isinstance(p, str))
+
+
+def _any(document: Document) -> bool:
+    return True
 
 
 def _scene(document: Document) -> Scene:
@@ -105,3 +155,161 @@ def story_examples(count: int, pictures: int = 4) -> list[Example]:
         )
 
     return [_sample("story", i, fits) for i in range(count)]
+
+
+def edit_examples(count: int) -> list[Example]:
+    """A picture with an edit of it; the kinds of change by turns."""
+
+    def changes(kind: str) -> Callable[[Document], bool]:
+        def accept(document: Document) -> bool:
+            before, after = (p.scene for p in document.pictures())
+            assert before is not None and after is not None
+            return kind in change_of(before, after).slots
+
+        return accept
+
+    return [_sample("edit", i, changes(CHANGES[i % len(CHANGES)])) for i in range(count)]
+
+
+def compose_examples(count: int, references: int) -> list[Example]:
+    """Pictures of one character each, to be drawn together: by turns as many as the bundle can
+    look at, three at most, and one fewer."""
+    most = min(references, MOST_GIVEN)
+
+    def brings(number: int) -> Callable[[Document], bool]:
+        return lambda document: sum(p.given for p in document.pictures()) == number
+
+    return [_sample("compose", i, brings(max(1, most - i % 2))) for i in range(count)]
+
+
+def size_examples(count: int) -> list[Example]:
+    """Prompts that ask for a shape in words; the shapes by turns."""
+
+    def shaped(size: tuple[int, int]) -> Callable[[Document], bool]:
+        return lambda document: document.turns[0].asked.get("size") == list(size)
+
+    return [_sample("t2i", i, shaped(ASKED_SIZES[i % len(ASKED_SIZES)])) for i in range(count)]
+
+
+def palette_examples(count: int) -> list[Example]:
+    """Prompts that list colours and their shares."""
+    return [_sample("palette", i, _any) for i in range(count)]
+
+
+def sticker_examples(count: int) -> list[Example]:
+    """Prompts for a transparent background."""
+    return [_sample("sticker", i, _any) for i in range(count)]
+
+
+def vague_examples(count: int) -> list[Example]:
+    """Prompts that name a kind of animal and nothing else."""
+
+    def vague(document: Document) -> bool:
+        asked = document.turns[0].asked
+        figures = asked["characters"]
+        return asked.keys() == {"characters", "pictures"} and [*map(len, figures)] == [1]
+
+    return [_sample("t2i", i, vague) for i in range(count)]
+
+
+def vague_answers(example: Example, count: int) -> list[Scene]:
+    """Different scenes that all are right answers to a vague prompt."""
+    kind = example.asked["characters"][0]["kind"]
+    seed = zlib.crc32(example.document.id.encode())
+    rng = np.random.default_rng([HELD_OUT_SEED, seed])
+    scenes: list[Scene] = []
+    while len(scenes) < count:
+        scene = sample_scene(rng, characters=1, held_out=True, size=USUAL_SIZE)
+        if scene.characters[0].kind == kind:
+            scenes.append(scene)
+    return scenes
+
+
+def terse_examples(count: int) -> list[Example]:
+    """Prompts of a few words."""
+
+    def terse(document: Document) -> bool:
+        user = document.turns[0]
+        words = [word for p in user.parts if isinstance(p, Text) for word in p.text.split()]
+        return len(words) <= TERSE_WORDS and "size" not in user.asked
+
+    return [_sample("t2i", i, terse) for i in range(count)]
+
+
+def chat_examples(count: int) -> list[Example]:
+    """Conversations about one picture: it is given or described almost fully, then changed.
+
+    "Turn it around" means another side where the picture is another one, so it is left out.
+    """
+
+    def fits(document: Document) -> bool:
+        users = document.turns[::2]
+        words = [p.text for turn in users for p in turn.parts if isinstance(p, Text)]
+        return (
+            all(turn.asked["pictures"] == 1 for turn in users)
+            and all(p.size == USUAL_SIZE for p in document.pictures())
+            and not any("around" in text for text in words)
+            and _names_most(document)
+        )
+
+    return [_sample("chat", i, fits) for i in range(count)]
+
+
+def counted_stories(count: int) -> list[Example]:
+    """Prompts for a story of two to twelve pictures, in the order of `STORY_LENGTHS`.
+
+    Above eight the number is put behind a prompt that leaves it open.
+    """
+
+    def asks(pictures: int | None) -> Callable[[Document], bool]:
+        return lambda document: document.turns[0].asked["pictures"] == pictures
+
+    examples = []
+    for index in range(count):
+        number = STORY_LENGTHS[index % len(STORY_LENGTHS)]
+        if number <= LONGEST_TOLD:
+            examples.append(_sample("story", index, asks(number)))
+            continue
+        example = _sample("story", index, asks(None))
+        demand = COUNT_FORMS[index % len(COUNT_FORMS)].replace("{n}", str(number))
+        examples.append(_with_sentence(example, demand, pictures=number))
+    return examples
+
+
+def counted_guides(count: int) -> list[Example]:
+    """Questions how to do something that say the number of steps."""
+
+    def counted(document: Document) -> bool:
+        return document.turns[0].asked["pictures"] is not None
+
+    return [_sample("guide", i, counted) for i in range(count)]
+
+
+def plain_examples(count: int) -> list[Example]:
+    """Prompts for one picture or a story, by turns; none asks for a plan."""
+    return [_sample("story" if i % 2 else "t2i", i, _any) for i in range(count)]
+
+
+def thinking_examples(count: int) -> list[Example]:
+    """The same prompts, asking for a plan in words."""
+    examples = plain_examples(count)
+    return [_with_sentence(e, ASKS[i % len(ASKS)]) for i, e in enumerate(examples)]
+
+
+def _with_sentence(example: Example, sentence: str, **asked: Any) -> Example:
+    """The same with one more sentence at the end of its prompt, and what that asks."""
+    *parts, text = example.prompt
+    assert isinstance(text, str)
+    ended = text if text.endswith((".", "?", "!")) else text + "."
+    prompt: Prompt = [*parts, f"{ended} {sentence}"]
+    return replace(example, prompt=prompt, asked={**example.asked, **asked})
+
+
+def caption_examples(count: int) -> list[Example]:
+    """Pictures to be described."""
+    return [_sample("caption", i, _any) for i in range(count)]
+
+
+def question_examples(count: int) -> list[Example]:
+    """Pictures with one question about them, or two."""
+    return [_sample("question", i, _any) for i in range(count)]

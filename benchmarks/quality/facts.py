@@ -1,13 +1,14 @@
 """Scenes, dense prompts and readings in one form, the reader's, and counts of what agrees.
 
 What agrees is decided by `training.storyworld.scoring`; here it is counted. A scene and a dense
-prompt become the reading that a perfect reader would give of them.
+prompt become the reading that a perfect reader would give of them. What an edit changes, and what
+it leaves, is judged in `changes`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
@@ -32,6 +33,8 @@ SLOTS = (
 )  # fmt: skip
 NAMED = ("kind", "color", "accessory", "accessory_color")
 VISUAL = ("form", "hue", "scale", "angle")
+# Sides may differ by this factor: "panoramic" says no number.
+SAME_SHAPE = 1.4
 # Pairing tries every order, and a picture never shows more than four.
 MOST_FIGURES = 6
 EMPTY = Reading((0, 0), False, None, None, None, None, ())
@@ -48,9 +51,13 @@ def read_character(character: Character) -> ReadCharacter:
 
 
 def read_scene(scene: Scene) -> Reading:
-    """A scene as a perfect reader sees it."""
+    """A scene as a perfect reader sees it: no place behind a sticker, no time on a poster."""
+    place = None if scene.sticker else scene.place
+    time, weather = scene.time, scene.weather
+    if scene.sticker or scene.palette:
+        time = weather = None
     return Reading(
-        scene.size, scene.sticker, scene.place, scene.time, scene.weather, scene.style,
+        scene.size, scene.sticker, place, time, weather, scene.style,
         tuple(map(read_character, scene.characters)), scene.props, scene.palette,
     )  # fmt: skip
 
@@ -116,6 +123,12 @@ class Tally:
     def wrong(self) -> list[str]:
         """The slots that are not right everywhere."""
         return [slot for slot in self.judged if self.right[slot] < self.judged[slot]]
+
+    def part(self, slots: Iterable[str]) -> Tally:
+        """Of these slots only."""
+        chosen = [slot for slot in slots if self.judged[slot]]
+        right = Counter({slot: self.right[slot] for slot in chosen})
+        return Tally(right, Counter({slot: self.judged[slot] for slot in chosen}))
 
     def share(self, slot: str | None = None) -> float | None:
         """The share that is right, of one slot or of all; None where nothing was judged."""
@@ -186,3 +199,15 @@ def identity(first: ReadCharacter | None, second: ReadCharacter | None) -> Tally
         tally.add(slot, right)
     tally.add("markings", all(visual.values()))
     return tally
+
+
+def identities(wanted: Sequence[ReadCharacter], seen: Reading | None) -> Tally:
+    """Identity of each wanted figure with the seen one that is most likely meant to be it."""
+    found = pair(wanted, seen.characters if seen is not None else ())
+    return total([identity(figure, other) for figure, other in found])
+
+
+def same_shape(asked: tuple[int, int], drawn: tuple[int, int]) -> bool:
+    """Whether a picture is about as wide for its height as asked."""
+    ratio = (asked[0] * drawn[1]) / (asked[1] * drawn[0])
+    return max(ratio, 1 / ratio) <= SAME_SHAPE

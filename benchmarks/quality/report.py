@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean, median
 from typing import Any
 
 from benchmarks.quality.facts import Tally
@@ -36,13 +37,36 @@ def share_row(
     return Row(suite, name, tally.share(slot), judged, best)
 
 
-def slot_rows(suite: str, tally: Tally, ceiling: Tally | None, slots: Iterable[str]) -> list[Row]:
-    """One row for each slot that was judged."""
+def slot_rows(
+    suite: str, tally: Tally, ceiling: Tally | None, slots: Iterable[str], prefix: str = ""
+) -> list[Row]:
+    """One row for each slot that was judged, named after it."""
     return [
-        share_row(suite, slot.replace("_", " "), tally, ceiling, slot)
+        share_row(suite, prefix + slot.replace("_", " "), tally, ceiling, slot)
         for slot in slots
         if tally.judged[slot]
     ]
+
+
+def verdict_row(
+    suite: str, name: str, verdicts: Sequence[bool], ceiling: Sequence[bool] = ()
+) -> Row:
+    """The share of samples of which something is true."""
+    return mean_row(suite, name, verdicts, ceiling, unit="share")
+
+
+def mean_row(
+    suite: str, name: str, values: Sequence[float], ceiling: Sequence[float] = (), *, unit: str
+) -> Row:
+    """The mean over samples."""
+    best = fmean(ceiling) if ceiling else None
+    return Row(suite, name, fmean(values) if values else None, len(values), best, unit)
+
+
+def seconds_row(suite: str, name: str, seconds: Iterable[float]) -> Row:
+    """The median time of what took any: where the runtime failed there is none."""
+    taken = [s for s in seconds if s]
+    return Row(suite, name, median(taken) if taken else None, len(taken), unit="s")
 
 
 def _number(value: float | None, unit: str) -> str:

@@ -13,7 +13,7 @@ from benchmarks.environment import bundle_facts, environment
 from benchmarks.quality.evaluation import Evaluation, Result, Settings
 from benchmarks.quality.examples import HELD_OUT_SEED
 from benchmarks.quality.readings import Readings, cache_folder
-from benchmarks.quality.report import Row, table
+from benchmarks.quality.report import Row, table, verdict_row
 from benchmarks.quality.sheet import write_sheet
 from benchmarks.quality.suites import SUITES
 from runtime import OutputError, Runtime
@@ -33,8 +33,9 @@ def run_suites(
     with Readings(arguments.jobs or os.cpu_count() or 1, folder, say) as readings:
         evaluation = Evaluation(loaded, settings, readings, say)
         for name in arguments.suite:
+            before = len(evaluation.outcomes)
             result = SUITES[name](evaluation)
-            rows += result.rows
+            rows += [*result.rows, *_failures(name, evaluation, before)]
             samples[name] = result.samples
             _write_sheet(arguments.out, name, result)
     say("")
@@ -54,6 +55,15 @@ def run_suites(
         "samples": samples,
     }
     return table(rows), data
+
+
+def _failures(suite: str, evaluation: Evaluation, before: int) -> list[Row]:
+    """A row where the runtime failed on some of a suite's requests; raises where it always did."""
+    errors = [error for error in evaluation.outcomes if error is not None]
+    if errors and len(errors) == len(evaluation.outcomes):
+        raise errors[-1]
+    failed = [error is not None for error in evaluation.outcomes[before:]]
+    return [verdict_row(suite, "requests that failed", failed)] if any(failed) else []
 
 
 def _write_sheet(folder: Path | None, name: str, result: Result) -> None:

@@ -29,6 +29,7 @@ from benchmarks.quality.facts import (
 )
 from benchmarks.quality.narration import contradictions
 from benchmarks.quality.report import Row, table
+from benchmarks.quality.suites import SUITES, USUAL
 from benchmarks.quality.suites.reference import kept
 from benchmarks.quality.suites.story import Page, pages_of_truth, recurring, restated
 from tests.fake_bundle import fake_engines, make_bundle
@@ -209,6 +210,53 @@ def test_eval_scores_a_bundle(
     assert PIL.Image.open(out / "t2i.png").width > 500
 
 
+@pytest.mark.parametrize("suite", [name for name in SUITES if name not in (*USUAL, "steps")])
+def test_every_suite_runs(
+    suite: str, fake_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--samples", "4", "--jobs", "1", "--suite", suite, "--out", str(tmp_path), "--json"]
+    assert run([str(fake_bundle), *options]) == 0
+    data = last_line(capsys)
+    assert data["rows"] and data["samples"][suite]
+    assert {row["suite"] for row in data["rows"]} == {suite}
+    assert any(row["n"] for row in data["rows"])
+    shares = [row["score"] for row in data["rows"] if row["unit"] == "share" and row["n"]]
+    assert all(0 <= share <= 1 for share in shares)
+
+
+def test_a_suite_survives_requests_that_fail(
+    fake_bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = runtime.Session.generate
+    calls: list[int] = []
+
+    def failing(self: runtime.Session, *args: Any, **options: Any) -> runtime.Document:
+        calls.append(len(calls))
+        if len(calls) % 2:
+            raise runtime.EngineError("out of order")
+        return answer(self, *args, **options)
+
+    monkeypatch.setattr(runtime.Session, "generate", failing)
+    suites = ",".join(name for name in SUITES if name != "steps")
+    options = ["--samples", "4", "--jobs", "1", "--suite", suites, "--json"]
+    assert run([str(fake_bundle), *options]) == 0
+    rows = {(row["suite"], row["name"]): row for row in last_line(capsys)["rows"]}
+    assert rows["t2i", "requests that failed"]["score"] == 0.5
+    assert rows["edit", "requests that failed"]["n"] == 2
+
+
+def test_a_runtime_that_always_fails_is_an_error(
+    fake_bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*args: Any, **options: Any) -> runtime.Document:
+        raise runtime.EngineError("out of order")
+
+    monkeypatch.setattr(runtime.Session, "generate", failing)
+    options = ["--samples", "1", "--jobs", "1", "--suite", "edit", "--no-ceiling", "--json"]
+    assert run([str(fake_bundle), *options]) == 2
+    assert "out of order" in capsys.readouterr().err
+
+
 def test_bench_measures_a_bundle(fake_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([str(fake_bundle), "--repeats", "1", "--warmup", "0", "--json"], bench=True) == 0
     data = last_line(capsys)
@@ -232,6 +280,11 @@ def test_an_unknown_suite_is_refused(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         run(["--suite", "t2i,nothing"])
     assert "expected any of t2i,reference,story,steps" in capsys.readouterr().err
+
+
+def test_all_means_every_suite() -> None:
+    assert cli._suites(("t2i", "story"))("all") == ("t2i", "story")
+    assert cli._suites(("t2i", "story"))("story,story") == ("story",)
 
 
 def test_pages_without_a_reading_are_not_judged() -> None:

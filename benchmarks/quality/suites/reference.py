@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.quality.evaluation import Evaluation, Result, first_picture, told
+from benchmarks.quality.evaluation import (
+    Evaluation,
+    Result,
+    first_dense,
+    first_picture,
+    told,
+)
 from benchmarks.quality.examples import Example, reference_examples
-from benchmarks.quality.facts import Tally, identity, judge, pair, read_character, total
+from benchmarks.quality.facts import Tally, identities, judge, read_character, total
 from benchmarks.quality.report import Row, share_row
 from benchmarks.quality.sheet import Panel
 from runtime import Document
@@ -43,14 +49,14 @@ class Sample:
 
 
 def reference(evaluation: Evaluation) -> Result:
-    examples = reference_examples(max(1, round(evaluation.settings.samples * SHARE)))
+    examples = reference_examples(evaluation.count(SHARE))
     documents, alone = [], []
     for number, example in enumerate(examples):
         evaluation.say(f"reference {number + 1}/{len(examples)}")
         drawn = evaluation.generate(example.prompt, number)
         documents.append(drawn)
-        dense = drawn.images[0].prompt if drawn.images else ""
-        alone.append(evaluation.generate([dense or example.words], number, max_images=1))
+        words = first_dense(drawn) or example.words
+        alone.append(evaluation.generate([words], number, max_images=1))
     seen = evaluation.read([first_picture(d) for d in documents])
     seen_alone = evaluation.read([first_picture(d) for d in alone])
     true = evaluation.read_scenes([e.drawn[0] for e in examples])
@@ -63,8 +69,7 @@ def reference(evaluation: Evaluation) -> Result:
 
 def kept(wanted: ReadCharacter, seen: Reading | None) -> Tally:
     """Identity of the figure that is most likely the wanted one."""
-    found = pair([wanted], seen.characters)[0][1] if seen is not None else None
-    return identity(wanted, found)
+    return identities([wanted], seen)
 
 
 def _rows(samples: Sequence[Sample]) -> list[Row]:
@@ -104,7 +109,7 @@ def _to_dict(sample: Sample) -> dict[str, object]:
     return {
         "id": sample.example.document.id,
         "prompt": sample.example.words,
-        "dense": sample.document.images[0].prompt if sample.document.images else "",
+        "dense": first_dense(sample.document),
         "read": told(sample.seen),
         "right": dict(found.right),
         "judged": dict(found.judged),

@@ -5,13 +5,11 @@ Text and dense prompts are the same for every number of steps: the same seed dec
 
 from __future__ import annotations
 
-from statistics import median
-
-from benchmarks.quality.evaluation import Evaluation, Result, first_picture
+from benchmarks.quality.evaluation import Evaluation, Result, Sample, first_picture
 from benchmarks.quality.facts import judge, total, wanted_from_dense
-from benchmarks.quality.report import Row, share_row
+from benchmarks.quality.report import Row, seconds_row, share_row
 from benchmarks.quality.sheet import Panel
-from benchmarks.quality.suites.text_to_image import Sample, generate_samples
+from benchmarks.quality.suites.text_to_image import generate_samples
 
 CANDIDATES = (1, 2, 4, 8)
 SHARE = 0.25
@@ -25,7 +23,7 @@ def step_counts(evaluation: Evaluation) -> list[int]:
 
 
 def steps(evaluation: Evaluation) -> Result:
-    count = max(1, round(evaluation.settings.samples * SHARE))
+    count = evaluation.count(SHARE)
     result = Result(columns=count if count <= 8 else 8)
     for number in step_counts(evaluation):
         samples = generate_samples(evaluation.with_steps(number), count)
@@ -42,10 +40,8 @@ def _rows(number: int, samples: list[Sample]) -> list[Row]:
     dense = total([judge(wanted_from_dense(s.dense), s.seen) for s in samples if s.dense])
     seconds = [picture.total_s for s in samples for picture in s.document.stats.images]
     name = f"{number} step{'s' if number > 1 else ''}"
-    time = Row("steps", f"{name}: time of a picture, median", median(seconds) if seconds else None,
-               len(seconds), unit="s")  # fmt: skip
     return [
         share_row("steps", f"{name}: slots right, by the prompt", asked),
         share_row("steps", f"{name}: slots right, by the dense prompt", dense),
-        time,
+        seconds_row("steps", f"{name}: time of a picture, median", seconds),
     ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from benchmarks.quality.evaluation import Evaluation, Result
 from benchmarks.quality.examples import Example, story_examples
@@ -24,7 +23,7 @@ from benchmarks.quality.facts import (
     wanted_from_dense,
 )
 from benchmarks.quality.narration import contradictions
-from benchmarks.quality.report import Row, share_row, slot_rows
+from benchmarks.quality.report import Row, seconds_row, share_row, slot_rows, verdict_row
 from benchmarks.quality.sheet import Panel
 from runtime import Document, Image, Text
 from training.storyworld.documents import Picture
@@ -54,7 +53,7 @@ Pages = Sequence[Page]
 
 
 def story(evaluation: Evaluation) -> Result:
-    examples = story_examples(max(1, round(evaluation.settings.samples * SHARE)), PICTURES)
+    examples = story_examples(evaluation.count(SHARE), PICTURES)
     documents = []
     for number, example in enumerate(examples):
         evaluation.say(f"story {number + 1}/{len(examples)}")
@@ -212,12 +211,11 @@ def _count_rows(examples: Sequence[Example], documents: Sequence[Document]) -> l
     ended = [d.finish_reason == "stop" for d in documents]
     seconds = [d.stats.total_s for d in documents if len(d.images) == PICTURES]
     return [
-        Row("story", "pictures asked = drawn", sum(exact) / len(exact), len(exact)),
-        Row("story", "answer ends by itself", sum(ended) / len(ended), len(ended)),
+        verdict_row("story", "pictures asked = drawn", exact),
+        verdict_row("story", "answer ends by itself", ended),
         share_row("story", "names asked for are used", named),
-        Row("story", f"time of {PICTURES} pictures, median", median(seconds) if seconds else None,
-            len(seconds), unit="s"),
-    ]  # fmt: skip
+        seconds_row("story", f"time of {PICTURES} pictures, median", seconds),
+    ]
 
 
 def _to_dict(example: Example, document: Document, pages: Pages) -> dict[str, object]:

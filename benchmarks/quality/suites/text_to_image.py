@@ -10,47 +10,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import median
 
-from benchmarks.quality.evaluation import Evaluation, Result, first_picture, told
-from benchmarks.quality.examples import Example, text_examples
+from benchmarks.quality.evaluation import Evaluation, Result, Sample, first_picture, told
+from benchmarks.quality.examples import text_examples
 from benchmarks.quality.facts import (
     SLOTS,
     Tally,
     judge,
     read_dense,
+    same_shape,
     says_everything,
     total,
     wanted_from_dense,
 )
-from benchmarks.quality.report import Row, share_row, slot_rows
+from benchmarks.quality.report import Row, seconds_row, share_row, slot_rows, verdict_row
 from benchmarks.quality.sheet import Panel
-from runtime import Document
-from training.storyworld.reader import Reading
-from training.storyworld.scoring import Wanted, wanted_from_asked
+from training.storyworld.scoring import Wanted
 from training.storyworld.text import describe
 
 FEW = 2
-SAME_SHAPE = 1.4
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """A prompt with what was written and drawn for it; `seen` None: nothing was drawn."""
-
-    example: Example
-    document: Document
-    seen: Reading | None
-    true: Reading | None
-
-    @property
-    def asked(self) -> Wanted:
-        return wanted_from_asked(self.example.asked)
-
-    @property
-    def dense(self) -> str:
-        return self.document.images[0].prompt if self.document.images else ""
 
 
 def text_to_image(evaluation: Evaluation) -> Result:
@@ -69,14 +47,7 @@ def text_to_image(evaluation: Evaluation) -> Result:
 
 def generate_samples(evaluation: Evaluation, count: int) -> list[Sample]:
     """The first `count` held-out prompts, drawn and read."""
-    examples = text_examples(count)
-    documents = []
-    for number, example in enumerate(examples):
-        evaluation.say(f"t2i {number + 1}/{count}")
-        documents.append(evaluation.generate(example.prompt, number))
-    seen = evaluation.read([first_picture(d) for d in documents])
-    true = evaluation.read_scenes([e.drawn[0] for e in examples])
-    return [Sample(*parts) for parts in zip(examples, documents, seen, true, strict=True)]
+    return evaluation.samples("t2i", text_examples(count))
 
 
 def _ceiling(samples: Sequence[Sample], wanted: Sequence[Wanted]) -> list[Tally] | None:
@@ -105,25 +76,19 @@ def _picture_rows(
 def _count_rows(samples: Sequence[Sample], judged: Sequence[Tally]) -> list[Row]:
     """The pictures asked for, and the easier half of the prompts."""
     few = [t for s, t in zip(samples, judged, strict=True) if len(s.asked.characters) <= FEW]
-    exact = [len(s.document.images) == s.example.asked["pictures"] for s in samples]
     shaped = [_has_shape(s) for s in samples if "size" in s.example.asked]
-    seconds = [s.document.stats.total_s for s in samples]
     return [
         Row("t2i", f"slots right, up to {FEW} characters", total(few).share(), total(few).total),
         Row("t2i", f"all slots right, up to {FEW} characters", _all_right(few), len(few)),
-        Row("t2i", "pictures asked = drawn", sum(exact) / len(exact), len(exact)),
-        Row("t2i", "shape as asked", sum(shaped) / len(shaped) if shaped else None, len(shaped)),
-        Row("t2i", "time, median", median(seconds), len(seconds), unit="s"),
+        verdict_row("t2i", "pictures asked = drawn", [s.counted for s in samples]),
+        verdict_row("t2i", "shape as asked", shaped),
+        seconds_row("t2i", "time, median", [s.document.stats.total_s for s in samples]),
     ]
 
 
 def _has_shape(sample: Sample) -> bool:
-    """Whether the picture is about as wide for its height as asked: "panoramic" says no number."""
-    if not sample.document.images:
-        return False
-    asked, drawn = sample.example.asked["size"], sample.document.images[0].size
-    ratio = (asked[0] * drawn[1]) / (asked[1] * drawn[0])
-    return max(ratio, 1 / ratio) <= SAME_SHAPE
+    images = sample.document.images
+    return bool(images) and same_shape(sample.example.asked["size"], images[0].size)
 
 
 def _visualizer_rows(samples: Sequence[Sample]) -> list[Row]:
@@ -140,10 +105,8 @@ def _planner_rows(samples: Sequence[Sample]) -> list[Row]:
     ended = [s.document.finish_reason == "stop" for s in samples]
     return [
         *rows,
-        Row(
-            "planner", "dense prompt says every slot", sum(complete) / len(complete), len(complete)
-        ),
-        Row("planner", "answer ends by itself", sum(ended) / len(ended), len(ended)),
+        verdict_row("planner", "dense prompt says every slot", complete),
+        verdict_row("planner", "answer ends by itself", ended),
     ]
 
 
