@@ -117,7 +117,7 @@ class Sampling:
     """Defaults for decoding text."""
 
     temperature: float = 0.7
-    top_p: float = 0.95
+    top_p: float = 0.8
 
 
 @dataclass(frozen=True)

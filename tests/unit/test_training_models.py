@@ -11,7 +11,7 @@ from training.models import VAE, Planner, Visualizer, config_from_dict, named_co
 from training.models.config import TwinConfig  # noqa: E402
 from training.models.dpcw import dpcw_attention  # noqa: E402
 from training.models.rope import frequencies, rope_tables, rotate  # noqa: E402
-from training.models.vae import grid_of, straight, tokens_of  # noqa: E402
+from training.models.vae import grid_of, pixel_metric, straight, tokens_of  # noqa: E402
 from training.models.vision import premultiply  # noqa: E402
 
 CONFIG = named_config("tiny")
@@ -142,3 +142,22 @@ def test_additive_timestep_is_a_configuration() -> None:
     early = model(latent, place, torch.tensor([0.1]), window)
     late = model(latent, place, torch.tensor([0.9]), window)
     assert not torch.allclose(early, late)
+
+
+def test_pixel_metric_foretells_what_an_error_costs() -> None:
+    vae = VAE(CONFIG.vae).eval()
+    torch.manual_seed(1)
+    latent = vae.encode(torch.rand(2, 4, 64, 64))
+    metric = pixel_metric(vae, latent, apart=2)
+    assert torch.allclose(metric, metric.T, rtol=1e-4, atol=1e-6)
+    assert metric.diagonal().mean().item() == pytest.approx(1.0)
+    foretold, found = [], []
+    with torch.no_grad():
+        base = vae.decode(latent).clamp(0, 1)
+        for _ in range(12):
+            error = 0.1 * torch.randn(latent.shape[1])
+            moved = latent.clone()
+            moved[:, :, 1::2, 1::2] += error[None, :, None, None]
+            foretold.append(float(error @ metric @ error))
+            found.append(float((vae.decode(moved).clamp(0, 1) - base).square().sum()))
+    assert torch.corrcoef(torch.tensor([foretold, found]))[0, 1] > 0.9

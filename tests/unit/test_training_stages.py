@@ -64,9 +64,13 @@ def test_planner_stage_trains_the_tokenizer_that_is_not_there(tmp_path: Path) ->
     assert stage.batches(0)
 
 
-@pytest.mark.parametrize("scale_down", [1, 2])
-def test_visualizer_stage(tmp_path: Path, checkpoint: Path, scale_down: int) -> None:
-    options = VisualizerOptions(DRAWING, scale_down=scale_down, sample_steps=1)
+@pytest.mark.parametrize(("scale_down", "pixel_share"), [(1, 0.0), (2, 0.0), (1, 0.9)])
+def test_visualizer_stage(
+    tmp_path: Path, checkpoint: Path, scale_down: int, pixel_share: float
+) -> None:
+    options = VisualizerOptions(
+        DRAWING, scale_down=scale_down, pixel_share=pixel_share, sample_steps=1
+    )
     stage = VisualizerStage(TINY, options, 0, planner=checkpoint, vae=checkpoint, start=checkpoint)
     before = {n: p.clone() for n, p in stage.model.named_parameters()}
     train(stage, ONCE, tmp_path, 0)

@@ -99,3 +99,21 @@ def tokens_of(latent: Tensor) -> Tensor:
 def grid_of(tokens: Tensor, height: int, width: int) -> Tensor:
     """[B, h * w, C] → [B, C, h, w]."""
     return tokens.transpose(1, 2).unflatten(2, (height, width))
+
+
+@torch.no_grad()
+def pixel_metric(vae: VAE, latent: Tensor, step: float = 0.3, apart: int = 4) -> Tensor:
+    """What errors of a latent token cost in pixels: M [C, C] of mean diagonal 1, so that a token's
+    error e [C] changes the picture's squared error by about e M e (the decoder's J J^T, from
+    differences of `step` on every `apart`-th token of `latent` [B, C, h, w])."""
+    base = vae.decode(latent).clamp(0, 1)
+    places = torch.zeros_like(latent[:1, 0])
+    places[:, apart // 2 :: apart, apart // 2 :: apart] = step
+    changes = []
+    for channel in range(latent.shape[1]):
+        moved = latent.clone()
+        moved[:, channel] += places
+        changes.append((vae.decode(moved).clamp(0, 1) - base).flatten())
+    rows = torch.stack(changes)
+    metric = rows @ rows.T
+    return metric / metric.diagonal().mean()

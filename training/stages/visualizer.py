@@ -21,6 +21,8 @@ from training.frozen import load_visualizer, open_studio
 from training.labels import GROUPS
 from training.models import ModelConfig, Visualizer
 from training.models.probe import Probe
+from training.models.vae import pixel_metric
+from training.models.vision import premultiply
 from training.window import Context, build_context, token_labels, token_weight
 
 
@@ -29,7 +31,7 @@ class VisualizerOptions:
     """`scale_down` 2 trains on pictures of half the edge; `time_mean` moves t towards noise. In
     the share `focus_share` of the batches only the share `focus` of the tokens is there, rather
     those under figures than others (MaskDiT, Zheng et al. 2024). `probe_weight` weighs the probe's
-    loss."""
+    loss. `pixel_share` of the velocity's error is weighed as the decoder shows it in pixels."""
 
     drawing: dict[str, Any] = field(default_factory=dict)
     scale_down: int = 1
@@ -40,6 +42,7 @@ class VisualizerOptions:
     focus: float = 0.45
     focus_share: float = 0.8
     probe_weight: float = 0.3
+    pixel_share: float = 0.0
     sample_steps: int = 20
 
 
@@ -77,10 +80,24 @@ class VisualizerStage:
         probe = Probe(config.twin.width, tuple(len(names) for names in GROUPS.values()))
         self.probe = probe
         self.model = nn.ModuleDict({"visualizer": self.visualizer, "probe": probe})
+        self.metric = self._metric()
 
     def to(self, device: torch.device) -> None:
         self.studio.to(device)
         self.model.to(device)
+        self.metric = self.metric.to(device)
+
+    def _metric(self) -> Tensor:
+        """The factor L [C, C] by which errors are weighed: a token's error e costs |e L|^2 / C."""
+        same = torch.eye(self.studio.config.vae.latent_channels)
+        share = self.options.pixel_share
+        if not share:
+            return same
+        targets = self.studio.shown(0)[0].target[:4]
+        with torch.no_grad():
+            latent = self.studio.vae.encode(premultiply(targets))
+        mixed = (1 - share) * same + share * pixel_metric(self.studio.vae, latent)
+        return torch.linalg.cholesky(mixed)
 
     def losses(self, batch: list[Drawing], step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         total = sum(len(drawing.target) for drawing in batch)
@@ -127,7 +144,8 @@ class VisualizerStage:
             positions, weight = positions[chosen], weight.gather(1, chosen)
             mask = mask[..., : mask.shape[-1] - many.clean.shape[1] + chosen.shape[1]]
         drawn, hidden = self.visualizer.observed(noisy, positions, t, many.window, mask)
-        error = ((drawn.float() - v).square().mean(-1) * weight).mean()
+        missed = (drawn.float() - v) @ self.metric
+        error = (missed.square().mean(-1) * weight).mean()
         return error, self.probe(hidden, labels)
 
     def save(self, folder: Path, step: int) -> None:
