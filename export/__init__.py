@@ -12,6 +12,7 @@
 | `components/`, `graph`, `graphs`, `storage` | the graphs and their weights |
 | `profiles`, `tensorrt`, `engines`, `engine_cache` | engines ahead of time |
 | `verify*`, `session`, `report` | figures, gates and scores; what is told of them |
+| `manifest` | the checkpoint's facts as the bundle's |
 | `restore`, `initializers` | a bundle as a checkpoint again |
 
 The graphs, batch 1 everywhere. L layers, KV key/value heads, D head dimension, C cache slots,

@@ -50,7 +50,7 @@ def _restore(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from export.manifest import Limits
     from export.pipeline import Options, export_bundle
-    from export.report import table, write_json
+    from export.report import check_report, table, write_json
 
     options = Options(
         targets=_names(arguments.target),
@@ -65,6 +65,7 @@ def _export(arguments: argparse.Namespace) -> None:
         cache=arguments.cache,
         plugin=arguments.plugin,
     )
+    check_report(arguments.report)
     report = export_bundle(arguments.checkpoint, arguments.output, options)
     print(table(report))
     write_json(asdict(report), arguments.report, arguments.json)

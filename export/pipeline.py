@@ -29,6 +29,9 @@ from training.errors import TrainingError
 
 logger = logging.getLogger(__name__)
 
+# The least that a runtime loads.
+SMALLEST_CAPACITY = 64
+
 
 @dataclass(frozen=True)
 class Options:
@@ -62,8 +65,17 @@ class Options:
             )
         if self.kv not in ("float16", "float8e4m3fn"):
             raise ExportError(f"kv: expected float16 or float8e4m3fn, found {self.kv}")
+        limits = self.limits
+        if limits.capacity < SMALLEST_CAPACITY or limits.max_references < 0:
+            raise ExportError(
+                f"capacity: expected {SMALLEST_CAPACITY} or more, found {limits.capacity}; "
+                f"max references: expected 0 or more, found {limits.max_references}"
+            )
         if self.samples < 1 or self.eval_samples < 0:
-            raise ExportError("samples: expected 1 or more; eval samples: 0 or more")
+            raise ExportError(
+                f"samples: expected 1 or more, found {self.samples}; eval samples: expected 0 or "
+                f"more, found {self.eval_samples}"
+            )
 
     @property
     def plan(self) -> Plan:

@@ -60,6 +60,12 @@ def row_of(component: str, variant: Variant, seconds: float, reused: bool) -> Ro
     )
 
 
+def check_report(path: Path | None) -> None:
+    """Raises `ExportError` where no report can be written to `path`, before there is one."""
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        raise ExportError(f"{path}: expected the name of a file in a folder that is there")
+
+
 def write_json(data: dict[str, Any], path: Path | None, last_line: bool) -> None:
     """`data` as the file `path` where one is asked for, and as the command's last line."""
     if path is not None:

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from export.report import write_json
+from export.errors import ExportError
+from export.report import check_report, write_json
 from runtime.bundle import Bundle, Variant, read_bundle
 from runtime.errors import WeftError
 from runtime.interfaces import Interface
@@ -47,6 +48,8 @@ def verify_bundle(
     from export.samples import make_examples, storyworld_documents, user_documents
     from export.verify_subject import Subject
 
+    if samples < 1:
+        raise ExportError(f"samples: expected 1 or more, found {samples}")
     bundle = read_bundle(folder, verify=True)
     manifest = bundle.manifest
     models = restored_models(bundle, config)
@@ -104,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--json", action="store_true", help="print the result as the last line")
     arguments = parser.parse_args(argv)
     try:
+        check_report(arguments.report)
         checks = verify_bundle(
             arguments.bundle, arguments.samples, arguments.calibrate, arguments.config
         )

@@ -136,6 +136,11 @@ def _read_record(runtime: Runtime, folder: Path) -> SessionRecord:
     path = folder / RECORD
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SessionError(
+            f"{path}: expected a saved session, found none; a new one begins in a folder that is "
+            "not there yet"
+        ) from error
     except (OSError, ValueError) as error:
         raise SessionError(f"{path}: expected a saved session: {error}") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:

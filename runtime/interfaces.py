@@ -29,7 +29,6 @@ import re
 from dataclasses import dataclass, field
 
 COMPONENTS = ("planner", "vision", "window", "denoise", "commit", "vae_decode", "vae_encode")
-DTYPES = ("float32", "float16", "int64", "uint8")
 _CACHE_NAME = re.compile(r"(past|present|planner|reference|window)\.[kv]\.\d+")
 
 

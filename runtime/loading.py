@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from runtime.bundle import Bundle, read_bundle
 from runtime.document import Document
 from runtime.engines import DeviceReport, Engines, check_device, open_engines
-from runtime.errors import BundleMissing
+from runtime.errors import BundleMissing, OptionError
 from runtime.events import Event
 from runtime.grid import all_grids
 from runtime.integrity import verify_once
@@ -51,11 +51,13 @@ def load(
     `device` is "auto" (the best variant of each component that this machine can run), "cpu",
     "cuda", "tensorrt-rtx" or "tensorrt"; `Runtime.device_report` says what was chosen and why.
     `max_tokens` and `max_references` size the caches (the manifest's capacities by default),
-    `reference_bytes` bounds the store of reference K/V. `verify` True checks digests, False does
+    `reference_bytes` bounds the store of reference K/V. `threads` are those of the CPU (all cores
+    by default). `verify` True checks digests, False does
     not, None does the first time. Raises `BundleError`, `OptionError`, or `EngineError` where the
     device cannot be had.
     """
     check_device(device)
+    _check_threads(threads)
     found = read_bundle(_folder(bundle))
     if verify:
         found.verify()
@@ -64,6 +66,14 @@ def load(
     memory = plan_memory(found.manifest, max_tokens, max_references, reference_bytes)
     engines = open_engines(found, device, threads, memory.max_tokens)
     return Runtime(found, engines, memory, reuse or Reuse())
+
+
+def _check_threads(threads: int | None) -> None:
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise OptionError(
+            f"threads: expected a whole number, 1 or more, found {threads!r}; "
+            "without it all cores are used"
+        )
 
 
 def _folder(bundle: str | Path | None) -> Path:

@@ -1,7 +1,7 @@
 """Request and load options: typed, validated once, with errors that name what would be accepted.
 
-Knows limits that hold for every bundle; limits of a particular bundle are checked by
-`runtime.capacity` and `runtime.turn`.
+Knows limits that hold for every bundle; those of a particular bundle are checked by
+`runtime.request`.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def parse_options(options: Mapping[str, Any]) -> Options:
     for name in options:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise OptionError(f"unknown option {name!r}{hint} Known: {', '.join(known)}")
+            hint = f"; did you mean {close[0]!r}?" if close else "."
+            raise OptionError(f"unknown option {name!r}{hint} Known are {', '.join(known)}")
     return Options(**options)
 
 
@@ -122,8 +122,10 @@ def _number(name: str, value: object, low: float, high: float, open_low: bool = 
         return
     fine = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not fine or not low <= float(value) <= high or (open_low and value == low):  # type: ignore[arg-type]
-        above = f"more than {low:g}" if open_low else f"{low:g} or more"
-        raise _wrong(name, f"a number, {above}, at most {high:g}", value)
+        limits = f"more than {low:g}" if open_low else f"{low:g} or more"
+        if high < math.inf:
+            limits += f", at most {high:g}"
+        raise _wrong(name, f"a number, {limits}", value)
 
 
 def _check_size(size: object) -> None:

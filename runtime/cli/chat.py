@@ -16,6 +16,7 @@ from runtime.document import Document, Text
 from runtime.errors import Interrupted, WeftError
 from runtime.loading import load
 from runtime.session import Session
+from runtime.writers import check_folder
 
 COMMAND = "weft chat"
 HELP = """\
@@ -36,13 +37,16 @@ def main(argv: Sequence[str]) -> int:
     add_option_arguments(parser)
     add_bundle_arguments(parser)
     arguments = parser.parse_args(argv)
+    kept = arguments.session
+    for folder in (arguments.output, kept):
+        if folder is not None:
+            check_folder(folder)
     runtime = load(
         arguments.bundle,
         device=arguments.device,
         threads=arguments.threads,
         max_tokens=arguments.max_tokens,
     )
-    kept = arguments.session
     restored = kept is not None and kept.exists()
     session = runtime.restore(kept) if restored else runtime.session()
     chat = Chat(session, arguments)

@@ -3,7 +3,7 @@
 | exit code | meaning |
 | --- | --- |
 | 0 | done |
-| 1 | the work was done, but could not be saved where it was asked to be |
+| 1 | made, but not saved where it was asked to be; `export`, `verify`: refused, or a gate failed |
 | 2 | the request, the bundle or an option is wrong, or a package is missing |
 | 130 | interrupted |
 """
@@ -46,7 +46,10 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if not arguments:
+        print(f"weft: expected a command, found none\n\n{_usage()}", file=sys.stderr)
+        return 2
+    if arguments[0] in ("-h", "--help", "help"):
         print(_usage())
         return 0
     if arguments[0] in ("-V", "--version"):
@@ -76,6 +79,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output went away; there is nobody left to tell.
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A path of the command line that nothing has checked before it was used.
+        print(
+            f"weft {name}: {error.filename}: {error.strerror}; check the path and its permissions",
+            file=sys.stderr,
+        )
+        return 2
 
 
 def _missing(error: ImportError, command: Command) -> str:

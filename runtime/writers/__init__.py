@@ -28,8 +28,22 @@ def save(document: Document, path: Path) -> Path:
 
 
 def check_output(path: Path) -> None:
-    """Raise `OptionError` where a document cannot be saved under such a name."""
-    _plan(path)
+    """Raise `OptionError` or `OutputError` where a document cannot be saved there, as far as can
+    be known before it is made."""
+    folder, _ = _plan(path)
+    check_folder(folder)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `OutputError` where `folder` is none that can be made or written to."""
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise OutputError(f"{folder}: cannot write there ({nearest} is a file); choose a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{folder}: cannot write there ({nearest} is closed to you); choose a folder you may "
+            "write to"
+        )
 
 
 def written_files(document: Document, path: Path) -> list[Path]:

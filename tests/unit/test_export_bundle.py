@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from export import cli, graphs, verify
 from export.errors import ExportError, GateError
+from export.manifest import Limits
 from export.pipeline import Options, export_bundle
 from export.tiny import LIMITS, build_tiny_checkpoint
 from runtime.bundle import Gate, read_bundle
@@ -228,8 +229,10 @@ def test_options_that_cannot_be() -> None:
         Options(capabilities=("7.0",))
     with pytest.raises(ExportError, match="kv: expected float16"):
         Options(kv="float4")
-    with pytest.raises(ExportError, match="samples: expected 1"):
+    with pytest.raises(ExportError, match="samples: expected 1 or more, found 0"):
         Options(samples=0)
+    with pytest.raises(ExportError, match="capacity: expected 64 or more, found 0"):
+        Options(limits=Limits(capacity=0))
 
 
 def test_a_failed_gate_is_a_failed_export(
@@ -314,3 +317,6 @@ def test_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "expected a checkpoint folder" in json.loads(captured.out.splitlines()[-1])["error"]
     assert cli.main([str(tmp_path), "-o", "b", "--precision", "fp7"]) == 1
     assert "fp32" in capsys.readouterr().err
+    nowhere = str(tmp_path / "none/report.json")
+    assert cli.main([str(tmp_path), "-o", "b", "--report", nowhere]) == 1
+    assert "in a folder that is there" in capsys.readouterr().err

@@ -163,13 +163,35 @@ def test_bad_requests_exit_with_two(
 def test_a_document_that_cannot_be_saved_is_rescued(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "closed").write_text("a file, so no folder can be made below it")
-    code = main(["generate", "A fox.", "--bundle", str(bundle), "-o", str(tmp_path / "closed/out")])
+    (tmp_path / "out/story.md/taken").mkdir(parents=True)
+    code = main(["generate", "A fox.", "--bundle", str(bundle), "-o", str(tmp_path / "out")])
     shown = capsys.readouterr()
     assert code == 1
     assert "cannot write there" in shown.err
     rescued = Path(re.search(r"saved to (\S+) instead", shown.err)[1])  # type: ignore[index]
     assert (rescued / "story.html").is_file()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["generate", "A fox.", "-o", "closed/out"],
+        ["generate", "A fox.", "-o", "closed/story.html"],
+        ["chat", "-o", "closed"],
+        ["chat", "--session", "closed/kept"],
+    ],
+)
+def test_a_place_that_cannot_be_is_refused_before_any_work(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("closed").write_text("a file, so no folder can be made below it")
+    monkeypatch.setattr(loading, "open_engines", None)
+    assert main(arguments) == 2
+    assert re.search("cannot write there .*closed is a file", capsys.readouterr().err)
 
 
 def test_an_interrupt_saves_what_was_drawn(
@@ -221,9 +243,11 @@ def test_inspect_shows_the_bundle(bundle: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 0
+    assert main(["--help"]) == 0
     usage = capsys.readouterr().out
     assert all(name in usage for name in COMMANDS)
+    assert main([]) == 2
+    assert "expected a command" in capsys.readouterr().err
     assert main(["nonsense"]) == 2
     assert main(["--version"]) == 0
     assert Path("out") == generate.DEFAULT_OUTPUT
@@ -235,6 +259,16 @@ def test_a_missing_extra_is_named(
     monkeypatch.setitem(sys.modules, "training.cli", None)
     assert main(["train", "x"]) == 2
     assert "pip install 'weft[training]'" in capsys.readouterr().err
+
+
+def test_a_path_that_a_command_trips_over_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    monkeypatch.setattr("runtime.cli.inspect.main", lambda _: taken.mkdir())
+    assert main(["inspect"]) == 2
+    assert f"weft inspect: {taken}: File exists" in capsys.readouterr().err
 
 
 def test_importing_the_runtime_loads_numpy_only() -> None:

@@ -26,6 +26,7 @@ from runtime import (
     Text,
     TextDelta,
     ThinkDelta,
+    load,
 )
 from runtime.cache import PlannerCache
 from runtime.errors import EngineError
@@ -177,7 +178,7 @@ def test_damaged_sessions_are_refused(rt: Runtime, folder: Path, tmp_path: Path)
     (saved / "session.npz").write_bytes(data[:-9])
     with pytest.raises(SessionError, match="damaged"):
         rt.restore(saved)
-    with pytest.raises(SessionError, match="expected a saved session"):
+    with pytest.raises(SessionError, match="expected a saved session, found none"):
         rt.restore(tmp_path / "nothing")
 
 
@@ -342,7 +343,7 @@ def test_a_deadline_before_the_first_word_leaves_the_session_as_it_was(rt: Runti
         ({"seed": None}, OptionError, "seed: expected"),
         ({"temperature": float("nan")}, OptionError, "temperature: expected"),
         ({"top_p": 0}, OptionError, "top_p: expected"),
-        ({"deadline_s": 0}, OptionError, "deadline_s: expected"),
+        ({"deadline_s": 0}, OptionError, "deadline_s: expected a number, more than 0, found 0"),
         ({"think": "yes"}, OptionError, "think: expected"),
         ({"on_event": 3}, OptionError, "on_event: expected"),
         ({"references": "a.png"}, OptionError, "references: expected a list"),
@@ -367,6 +368,8 @@ def test_capacities_are_checked_when_loading(folder: Path) -> None:
         fake_runtime(folder, max_references=9)
     with pytest.raises(OptionError, match="reference_bytes"):
         fake_runtime(folder, reference_bytes=-1)
+    with pytest.raises(OptionError, match="threads: expected a whole number, 1 or more, found 0"):
+        load(folder, threads=0)
 
 
 def test_a_prompt_that_does_not_fit_says_what_is_free(folder: Path) -> None:
