@@ -12,6 +12,7 @@ from typing import Any
 
 import runtime
 from runtime import WeftError
+from runtime.writers import check_folder
 
 
 def evaluate(argv: Sequence[str] | None = None) -> int:
@@ -78,6 +79,8 @@ def _guarded(
 ) -> int:
     """Print what `work` gives: a text, and data for JSON."""
     try:
+        if arguments.out is not None:
+            check_folder(arguments.out)
         text, data = work()
         if arguments.out is not None:
             path = _write(arguments.out, name, data)

@@ -61,11 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from training.device import choose_device
     from training.loop import Workers
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
     given = {"loop.steps": options.steps, "loop.workers": options.workers}
     overrides = {name: value for name, value in given.items() if value is not None}
     try:
+        if options.threads is not None:
+            if options.threads < 1:
+                raise TrainingError(f"--threads: expected 1 or more, found {options.threads}")
+            torch.set_num_threads(options.threads)
         overrides |= dict(_parse(text) for text in options.values)
         device = choose_device(options.device)
         if options.recipe == "all":

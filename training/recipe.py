@@ -40,6 +40,14 @@ class LoopConfig:
     sample_every: int = 1000
     workers: int = 1
 
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "log_every": 1, "save_every": 1, "sample_every": 1, "workers": 0}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise TrainingError(
+                    f"loop: {name}: expected {low} or more, found {getattr(self, name)}"
+                )
+
 
 @dataclass(frozen=True)
 class Recipe:

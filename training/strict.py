@@ -23,8 +23,19 @@ def build(kind: type[T], data: dict[str, Any], where: str) -> T:
     for name, value in data.items():
         if is_dataclass(hints[name]) and isinstance(value, dict):
             value = build(hints[name], value, f"{where}: {name}")  # type: ignore[arg-type]
-        values[name] = tuple(value) if isinstance(value, list) else value
+        values[name] = _plain(hints[name], value, f"{where}: {name}")
     try:
         return kind(**values)
     except TypeError as error:
         raise TrainingError(f"{where}: {error}") from error
+
+
+def _plain(kind: Any, value: Any, where: str) -> Any:
+    """`value`, lists as tuples; a number, word or switch must be one where `kind` says so."""
+    if isinstance(value, list):
+        return tuple(value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind in (int, float, str, bool) and type(value) is not kind:
+        raise TrainingError(f"{where}: expected {kind.__name__}, found {value!r}")
+    return value

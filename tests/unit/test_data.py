@@ -89,8 +89,13 @@ def test_broken_samples_are_named(tmp_path, sample, message) -> None:
 def test_missing_shards_are_named(tmp_path) -> None:
     with pytest.raises(TrainingError, match="shards"):
         list(load(tmp_path))
-    with pytest.raises(TrainingError, match=r"missing .*gone\.tar"):
+    with pytest.raises(TrainingError, match=r"found no .*gone\.tar"):
         list(load(tmp_path / "gone.tar"))
+
+    plain = tmp_path / "plain.tar"
+    plain.write_text("no archive")
+    with pytest.raises(TrainingError, match=r"plain\.tar, which is no tar archive"):
+        next(iter(load(plain)))
 
 
 @pytest.mark.parametrize("size", [(5, 5), (256, 256), (3000, 100), (2000, 2000), (17, 900)])

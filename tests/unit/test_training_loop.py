@@ -135,6 +135,11 @@ def test_single_values_of_a_recipe_can_be_replaced() -> None:
     assert read_recipe("dpcw").loop.steps != 7
     with pytest.raises(TrainingError, match="unknown keys \\['stepz'\\]"):
         read_recipe("dpcw", {"loop.stepz": 7})
+    with pytest.raises(TrainingError, match="loop: rate: expected float, found 'fast'"):
+        read_recipe("dpcw", {"loop.rate": "fast"})
+    with pytest.raises(TrainingError, match="steps: expected 1 or more, found -1"):
+        read_recipe("dpcw", {"loop.steps": -1})
+    assert read_recipe("dpcw", {"loop.rate": 1}).loop.rate == 1.0
     with pytest.raises(TrainingError, match="'seed' holds one value"):
         read_recipe("dpcw", {"seed.x": 7})
 

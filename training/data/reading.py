@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import json
+import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,8 +65,13 @@ def _urls(shards: Path | str | Sequence[Path | str]) -> list[str]:
         found = [Path(s) for s in shards]
     missing = [str(p) for p in found if not p.is_file()]
     if missing or not found:
-        what = f"missing {', '.join(missing)}" if missing else "none"
+        what = f"no {', '.join(missing)}" if missing else "none"
         raise TrainingError(f"expected WebDataset shards (*.tar) at {shards}, found {what}")
+    unreadable = [str(p) for p in found if not tarfile.is_tarfile(p)]
+    if unreadable:
+        raise TrainingError(
+            f"expected WebDataset shards, found {unreadable[0]}, which is no tar archive"
+        )
     return [str(p) for p in found]
 
 
