@@ -134,6 +134,13 @@ def _join(
     return out, torch.cat([mask, there.repeat_interleave(tokens, dim=1)], dim=1)
 
 
+def shifted_times(steps: int, shift: float) -> list[float]:
+    """`steps` + 1 times from 1 to 0, even where `shift` is 1, closer together near noise where it
+    is more: t = s u / (1 + (s - 1) u) of even u (Esser et al. 2024)."""
+    even = [1 - i / steps for i in range(steps + 1)]
+    return [round(shift * u / (1 + (shift - 1) * u), 6) for u in even]
+
+
 @torch.no_grad()
 def integrate(
     visualizer: Visualizer, context: Context, noise: Tensor, times: list[float]

@@ -69,13 +69,16 @@ def test_visualizer_stage(
     tmp_path: Path, checkpoint: Path, scale_down: int, pixel_share: float
 ) -> None:
     options = VisualizerOptions(
-        DRAWING, scale_down=scale_down, pixel_share=pixel_share, sample_steps=1
+        DRAWING, scale_down=scale_down, pixel_share=pixel_share, sample_steps=1, sample_shift=3.0
     )
     stage = VisualizerStage(TINY, options, 0, planner=checkpoint, vae=checkpoint, start=checkpoint)
     before = {n: p.clone() for n, p in stage.model.named_parameters()}
     train(stage, ONCE, tmp_path, 0)
     changed = [n for n, p in stage.model.named_parameters() if not torch.equal(p, before[n])]
     assert any("attention" in name for name in changed)
+    training = load_checkpoint(tmp_path / "checkpoint").training
+    assert training["schedule"]["4"] == pytest.approx([1.0, 0.9, 0.75, 0.5, 0.0])
+    assert training["default_steps"] == 8
     assert list((tmp_path / "samples").glob("*.png"))
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +22,10 @@ from training.models import ModelConfig, Visualizer
 from training.models.probe import Probe
 from training.models.vae import pixel_metric
 from training.models.vision import premultiply
-from training.window import Context, build_context, token_labels, token_weight
+from training.window import Context, build_context, shifted_times, token_labels, token_weight
+
+# What an exported bundle offers before a student is distilled.
+STEPS, DEFAULT_STEPS = (2, 4, 8, 16), 8
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class VisualizerOptions:
     """`scale_down` 2 trains on pictures of half the edge; `time_mean` moves t towards noise. In
     the share `focus_share` of the batches only the share `focus` of the tokens is there, rather
     those under figures than others (MaskDiT, Zheng et al. 2024). `probe_weight` weighs the probe's
-    loss. `pixel_share` of the velocity's error is weighed as the decoder shows it in pixels."""
+    loss. `pixel_share` of the velocity's error is weighed as the decoder shows it in pixels.
+    `sample_shift` moves the steps of drawing towards noise, in samples and in what is exported."""
 
     drawing: dict[str, Any] = field(default_factory=dict)
     scale_down: int = 1
@@ -44,6 +47,7 @@ class VisualizerOptions:
     probe_weight: float = 0.3
     pixel_share: float = 0.0
     sample_steps: int = 20
+    sample_shift: float = 1.0
 
 
 def focus(weight: Tensor, share: float) -> Tensor:
@@ -149,8 +153,15 @@ class VisualizerStage:
         return error, self.probe(hidden, labels)
 
     def save(self, folder: Path, step: int) -> None:
-        self.studio.save(folder, self.visualizer, {"stage": "visualizer", "step": step})
+        shift = self.options.sample_shift
+        training = {
+            "stage": "visualizer",
+            "step": step,
+            "schedule": {str(n): shifted_times(n, shift) for n in STEPS},
+            "default_steps": DEFAULT_STEPS,
+        }
+        self.studio.save(folder, self.visualizer, training)
 
     def sample(self, folder: Path, step: int) -> None:
-        times = np.linspace(1, 0, self.options.sample_steps + 1).tolist()
+        times = shifted_times(self.options.sample_steps, self.options.sample_shift)
         self.studio.sample(folder, step, self.visualizer, self.options.scale_down, times)
