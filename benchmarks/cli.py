@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import runtime
-from runtime import WeftError
-from runtime.writers import check_folder
+from runtime import OutputError, WeftError
 
 
 def evaluate(argv: Sequence[str] | None = None) -> int:
@@ -79,8 +78,8 @@ def _guarded(
 ) -> int:
     """Print what `work` gives: a text, and data for JSON."""
     try:
-        if arguments.out is not None:
-            check_folder(arguments.out)
+        if arguments.out is not None and arguments.out.is_file():
+            raise OutputError(f"{arguments.out}: expected a folder, found a file; name another")
         text, data = work()
         if arguments.out is not None:
             path = _write(arguments.out, name, data)

@@ -43,7 +43,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> torch.device:
     monkeypatch.setattr(torch.Tensor, "__int__", lambda self: 0)
     monkeypatch.setattr(torch.Tensor, "__float__", lambda self: 0.0)
     monkeypatch.setattr(_config, "meta_nonzero_assume_all_nonzero", True, raising=False)
-    monkeypatch.setattr(torch, "autocast", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
     return torch.device("meta")
 
 
