@@ -13,6 +13,7 @@ stays small.
 | weight | [B, h * w], mean 1: characters and props count for more | float32 |
 | labels | [B, h * w, G]: what each token shows (`labels.GROUPS`) | int64 |
 | references | [R, H, W, 4], straight RGBA | uint8 |
+| reference_weight | [R, h * w], as `weight` | float32 |
 | reference_rows, _slots, _distances | [R]: sample, place in the window, k - j | int64 |
 """
 
@@ -33,16 +34,23 @@ from training.pictures import PictureGroup, group_pictures
 from training.sequence import Sequence, build_sequence
 from training.storyworld.documents import Document, Picture, sample_document
 from training.storyworld.render import render
-from training.storyworld.scene import Scene, layout
+from training.storyworld.scene import FORMS, Character, Scene, layout
 from training.tokenizer import load_tokenizer
 
 TEXT_TASKS = ("t2i", "sticker", "palette")
+CROWD = 3
+_TOKEN = 16
+# A token shows something where leaving it out changes the mean of its pixels this much, of 255.
+_SHOWN = 6.0
 
 
 @dataclass(frozen=True)
 class DrawingOptions:
     """`tasks` and their `weights`; `hide` is how often a character that a reference shows loses
-    its kind, colour and accessory in the text; `sizes` beyond the base come `other_sizes` often."""
+    its kind, colour and accessory in the text; `sizes` beyond the base come `other_sizes` often.
+    Latent tokens under characters and props count `foreground` times, and `telling` times more
+    those of accessories and of markings that a reference shows. No picture has more than
+    `most_characters`; the share `crowds` of the text-to-image pictures has three or more."""
 
     pictures: int = 32
     tasks: tuple[str, ...] = TEXT_TASKS
@@ -59,7 +67,9 @@ class DrawingOptions:
     )
     other_sizes: float = 0.1
     foreground: float = 3.0
+    telling: float = 2.0
     most_characters: int = 4
+    crowds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,7 @@ class Drawing:
     weight: Tensor
     labels: Tensor
     references: Tensor
+    reference_weight: Tensor
     reference_rows: Tensor
     reference_slots: Tensor
     reference_distances: Tensor
@@ -148,11 +159,13 @@ class DrawingBatches:
         return [self._collate(samples, size) for samples in groups.values() if samples]
 
     def _document(self, rng: np.random.Generator, task: str) -> Document:
-        """One of `task` without a picture of more than `most_characters`."""
+        """One of `task` with as many characters as the options want."""
+        crowded = task == "t2i" and rng.random() < self.options.crowds
         while True:
             document = sample_document(rng, task, self.held_out)
             scenes = [p.scene for p in document.pictures() if p.scene is not None]
-            if all(len(s.characters) <= self.options.most_characters for s in scenes):
+            most = max((len(s.characters) for s in scenes), default=0)
+            if most <= self.options.most_characters and (most >= CROWD or not crowded):
                 return document
 
     def _sample(self, document: Document, tokenizer: object, rng: np.random.Generator) -> _Sample:
@@ -171,9 +184,10 @@ class DrawingBatches:
 
     def _collate(self, samples: list[_Sample], size: tuple[int, int]) -> Drawing:
         ends = [s.sequence.pictures[s.picture].dense[1] + 1 for s in samples]  # type: ignore[index]
+        targets = [render(s.target) for s in samples]
         tokens = np.zeros((len(samples), max(ends)), np.int64)
         positions = np.zeros((len(samples), max(ends), 3), np.float32)
-        seen, references, rows, slots, distances, spans = [], [], [], [], [], []
+        seen, references, weights, rows, slots, distances, spans = [], [], [], [], [], [], []
         for row, sample in enumerate(samples):
             tokens[row, : ends[row]] = sample.sequence.tokens[: ends[row]]
             positions[row, : ends[row]] = sample.sequence.positions[: ends[row]]
@@ -183,6 +197,7 @@ class DrawingBatches:
             kept = reference_window(len(pixels), self.options.max_references)
             for slot, j in enumerate(kept):
                 references.append(pixels[j])
+                weights.append(self._weight(sample.earlier[j], pixels[j], sample.earlier))
                 rows.append(row)
                 slots.append(slot)
                 distances.append(sample.picture - j)
@@ -196,27 +211,63 @@ class DrawingBatches:
             torch.from_numpy(index),
             torch.from_numpy(mask),
             torch.from_numpy(shift),
-            torch.from_numpy(np.stack([render(s.target) for s in samples])),
-            torch.from_numpy(np.stack([self._weight(s.target) for s in samples])),
+            torch.from_numpy(np.stack(targets)),
+            torch.from_numpy(
+                np.stack(
+                    [
+                        self._weight(s.target, t, s.earlier)
+                        for s, t in zip(samples, targets, strict=True)
+                    ]
+                )
+            ),
             torch.from_numpy(np.stack([token_labels(s.target) for s in samples])),
             torch.from_numpy(np.stack(references) if references else empty),
+            torch.from_numpy(np.array(weights, np.float32)),
             torch.tensor(rows, dtype=torch.int64),
             torch.tensor(slots, dtype=torch.int64),
             torch.tensor(distances, dtype=torch.int64),
         )
 
-    def _weight(self, scene: Scene) -> NDArray[np.float32]:
-        """The loss's weight per latent token, at full size: more where things stand."""
-        width, height = scene.size[0] // 16, scene.size[1] // 16
+    def _weight(
+        self, scene: Scene, pixels: NDArray[np.uint8], earlier: Listing[Scene]
+    ) -> NDArray[np.float32]:
+        """The loss's weight per latent token, at full size: more where things stand, and more
+        again where small things are seen that text or the `earlier` pictures tell of."""
+        width, height = scene.size[0] // _TOKEN, scene.size[1] // _TOKEN
         weight = np.ones((height, width), np.float32)
         places = layout(scene)
         for placed in (*places.characters, *places.props):
             top, bottom = placed.y - 1.15 * placed.height, placed.y + 0.05 * placed.height
             left, right = placed.x - 0.5 * placed.height, placed.x + 0.5 * placed.height
-            rows = slice(max(0, int(top // 16)), max(0, int(bottom // 16)) + 1)
-            columns = slice(max(0, int(left // 16)), max(0, int(right // 16)) + 1)
+            rows = slice(max(0, int(top // _TOKEN)), max(0, int(bottom // _TOKEN)) + 1)
+            columns = slice(max(0, int(left // _TOKEN)), max(0, int(right // _TOKEN)) + 1)
             weight[rows, columns] = self.options.foreground
+        if self.options.telling != 1.0:
+            weight[telling_tokens(scene, pixels, earlier)] *= self.options.telling
         return (weight / weight.mean()).reshape(-1)
+
+
+def telling_tokens(
+    scene: Scene, pixels: NDArray[np.uint8], earlier: Listing[Scene] = ()
+) -> NDArray[np.bool_]:
+    """Which latent tokens [h, w] of `scene`, drawn as `pixels`, show accessories, or markings that
+    `earlier` pictures show too: those that change when the scene is drawn without."""
+    known = {c.markings for s in earlier for c in s.characters}
+    plain = tuple(_disguised(c, c.markings in known) for c in scene.characters)
+    if plain == scene.characters:
+        return np.zeros((scene.size[1] // _TOKEN, scene.size[0] // _TOKEN), bool)
+    change = np.abs(pixels.astype(np.float32) - render(scene.with_(characters=plain))).mean(-1)
+    rows, columns = change.shape[0] // _TOKEN, change.shape[1] // _TOKEN
+    return change.reshape(rows, _TOKEN, columns, _TOKEN).mean((1, 3)) > _SHOWN
+
+
+def _disguised(character: Character, known: bool) -> Character:
+    """The character without its accessory and, where they are `known`, with other markings."""
+    if known:
+        old = character.markings
+        form = FORMS[(FORMS.index(old.form) + 1) % len(FORMS)]
+        character = replace(character, markings=replace(old, form=form, hue=(old.hue + 0.5) % 1))
+    return replace(character, accessory=None)
 
 
 def _with_dense(document: Document, picture: int, dense: str) -> Document:

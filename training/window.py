@@ -27,6 +27,19 @@ from training.sequence import grid_positions
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """What the frozen models make of a drawing: the clean latents of its target [B, T, C] and its
+    references [R, T, C], and the planner's rows of the window."""
+
+    drawing: Drawing
+    clean: Tensor
+    positions: Tensor
+    window: Cache
+    references: Tensor
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Context:
     """Everything one denoising pass needs but the noise."""
 
@@ -49,11 +62,19 @@ class Context:
 
 def token_weight(drawing: Drawing, scale_down: int) -> Tensor:
     """The drawing's token weights [B, h * w], averaged to the grid that is trained."""
+    return _scaled_down(drawing.weight, drawing, scale_down)
+
+
+def reference_weight(drawing: Drawing, scale_down: int) -> Tensor:
+    """Its references' token weights [R, h * w], likewise."""
+    return _scaled_down(drawing.reference_weight, drawing, scale_down)
+
+
+def _scaled_down(weight: Tensor, drawing: Drawing, scale_down: int) -> Tensor:
     if scale_down == 1:
-        return drawing.weight
+        return weight
     rows, columns = drawing.target.shape[1] // 16, drawing.target.shape[2] // 16
-    grid = drawing.weight.view(-1, 1, rows, columns)
-    return F.avg_pool2d(grid, scale_down).flatten(1)
+    return F.avg_pool2d(weight.view(-1, 1, rows, columns), scale_down).flatten(1)
 
 
 def token_labels(drawing: Drawing, scale_down: int) -> Tensor:
@@ -95,20 +116,43 @@ def planner_window(planner: Planner, drawing: Drawing) -> Cache:
     return out
 
 
+def prepare(planner: Planner, vae: VAE, drawing: Drawing, scale_down: int = 1) -> Prepared:
+    """The part of the context that does not change while the visualizer learns."""
+    clean, grid = encode(vae, drawing.target, scale_down)
+    positions = torch.from_numpy(grid_positions(*grid)).to(clean.device)
+    references = clean[:0]
+    if len(drawing.references):
+        references, _ = encode(vae, drawing.references, scale_down)
+    window = planner_window(planner, drawing)
+    return Prepared(drawing, clean, positions, window, references, grid)
+
+
+def commit_references(
+    visualizer: Visualizer, prepared: Prepared, chosen: Tensor | None = None
+) -> Context:
+    """The clean target and its whole window; gradients flow through the commit pass. `chosen`
+    [R, K] are the references' tokens that are there, None for all of them."""
+    drawing, window, mask = prepared.drawing, prepared.window, prepared.drawing.index_mask
+    latent, positions = prepared.references, prepared.positions
+    if len(latent):
+        if chosen is not None:
+            latent, positions = take_tokens(latent, chosen), positions[chosen]
+        committed = visualizer.commit(latent, positions)
+        window, mask = _join(window, mask, committed, drawing, visualizer.rope_table)
+    mask = F.pad(mask, (0, prepared.clean.shape[1]), value=True)[:, None, None]
+    return Context(prepared.clean, prepared.positions, window, mask, prepared.grid)
+
+
+def take_tokens(x: Tensor, chosen: Tensor) -> Tensor:
+    """Rows `chosen` [B, K] of x [B, T, C]."""
+    return x.gather(1, chosen[..., None].expand(-1, -1, x.shape[-1]))
+
+
 def build_context(
     planner: Planner, visualizer: Visualizer, vae: VAE, drawing: Drawing, scale_down: int = 1
 ) -> Context:
-    """The clean target and its window; gradients flow through the references' commit pass."""
-    clean, grid = encode(vae, drawing.target, scale_down)
-    positions = torch.from_numpy(grid_positions(*grid)).to(clean.device)
-    window = planner_window(planner, drawing)
-    mask = drawing.index_mask
-    if len(drawing.references):
-        latent, _ = encode(vae, drawing.references, scale_down)
-        committed = visualizer.commit(latent, positions)
-        window, mask = _join(window, mask, committed, drawing, visualizer.rope_table)
-    mask = F.pad(mask, (0, clean.shape[1]), value=True)[:, None, None]
-    return Context(clean, positions, window, mask, grid)
+    """The clean target and its window, as the runtime builds it."""
+    return commit_references(visualizer, prepare(planner, vae, drawing, scale_down))
 
 
 def _join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from training.drawing import (  # noqa: E402
     planner_rows,
     reference_window,
     resized,
+    telling_tokens,
 )
 from training.loop import train  # noqa: E402
 from training.models import named_config  # noqa: E402
@@ -29,6 +31,9 @@ from training.stages.planner import PlannerOptions, PlannerStage  # noqa: E402
 from training.stages.vae import VAEOptions, VAEStage  # noqa: E402
 from training.stages.visualizer import VisualizerOptions, VisualizerStage  # noqa: E402
 from training.storyworld.documents import sample_document  # noqa: E402
+from training.storyworld.render import render  # noqa: E402
+from training.storyworld.sampling import sample_scene  # noqa: E402
+from training.storyworld.scene import Accessory  # noqa: E402
 from training.storyworld.text import describe, parse  # noqa: E402
 from training.tokenizer import load_tokenizer  # noqa: E402
 
@@ -144,6 +149,48 @@ def test_hidden_names_are_those_that_an_earlier_picture_shows() -> None:
     assert len(parse(hidden).characters) < len(parse(dense).characters)
     assert hide_known(drawn, dense, [], 1.0, rng) == dense
     assert hide_known(drawn, dense, [given], 0.0, rng) == dense
+
+
+def _counts(options: DrawingOptions, checkpoint: Path) -> list[int]:
+    """How many characters some text-to-image pictures have."""
+    batches = DrawingBatches(options, 0, checkpoint / "tokenizer.json")
+    rng = np.random.default_rng(0)
+    documents = [batches._document(rng, "t2i") for _ in range(8)]
+    return [len(p.scene.characters) for d in documents for p in d.pictures() if p.scene]
+
+
+def test_crowds_are_text_to_image_pictures_of_three_or_more(checkpoint: Path) -> None:
+    options = DrawingOptions(tasks=("t2i", "edit"), weights=(1.0, 1.0), crowds=1.0)
+    assert min(_counts(options, checkpoint)) >= 3
+    assert max(_counts(replace(options, crowds=0.0, most_characters=2), checkpoint)) <= 2
+
+
+def test_telling_tokens_are_those_of_accessories_and_known_markings() -> None:
+    rng = np.random.default_rng(3)
+    scene = sample_scene(rng, characters=2)
+    plain, other = (replace(c, accessory=None) for c in scene.characters)
+    scene = scene.with_(characters=(replace(plain, accessory=Accessory("cape", "red")), other))
+    found = telling_tokens(scene, render(scene))
+    assert found[:, :8].sum() >= 3
+    assert not found[:, 12:].any()
+    bare = scene.with_(characters=(plain, other))
+    assert not telling_tokens(bare, render(bare)).any()
+    seen = bare.with_(characters=(other,), props=())
+    known = telling_tokens(bare, render(bare), [seen])
+    assert known[:, 8:].sum() >= 2
+    assert not known[:, :4].any()
+
+
+def test_the_visualizer_prepares_a_batch_once_for_all_its_visits(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = VisualizerOptions(DRAWING, block=1, visits=3, focus_share=1.0, sample_steps=1)
+    stage = VisualizerStage(TINY, options, 0, planner=checkpoint, vae=checkpoint, start=checkpoint)
+    made: list[int] = []
+    prepare = stage._prepare
+    monkeypatch.setattr(stage, "_prepare", lambda batch: made.append(1) or prepare(batch))
+    train(stage, replace(ONCE, steps=4, save_every=4, sample_every=4), tmp_path, 0)
+    assert len(made) == 2
 
 
 def test_resized_changes_every_picture() -> None:

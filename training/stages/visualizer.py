@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.device import mixed_precision
+from training.device import mixed_precision, moved
 from training.drawing import Drawing
 from training.frozen import load_visualizer, open_studio
 from training.labels import GROUPS
@@ -22,7 +22,18 @@ from training.models import ModelConfig, Visualizer
 from training.models.probe import Probe
 from training.models.vae import pixel_metric
 from training.models.vision import premultiply
-from training.window import Context, build_context, shifted_times, token_labels, token_weight
+from training.revisits import Revisits, Visit
+from training.window import (
+    Context,
+    Prepared,
+    commit_references,
+    prepare,
+    reference_weight,
+    shifted_times,
+    take_tokens,
+    token_labels,
+    token_weight,
+)
 
 # What an exported bundle offers before a student is distilled.
 STEPS, DEFAULT_STEPS = (2, 4, 8, 16), 8
@@ -34,7 +45,8 @@ class VisualizerOptions:
     the share `focus_share` of the batches only the share `focus` of the tokens is there, rather
     those under figures than others (MaskDiT, Zheng et al. 2024). `probe_weight` weighs the probe's
     loss. `pixel_share` of the velocity's error is weighed as the decoder shows it in pixels.
-    `sample_shift` moves the steps of drawing towards noise, in samples and in what is exported."""
+    Blocks of `block` batches are gone through `visits` times. `sample_shift` moves the steps of
+    drawing towards noise, in samples and in what is exported."""
 
     drawing: dict[str, Any] = field(default_factory=dict)
     scale_down: int = 1
@@ -46,6 +58,8 @@ class VisualizerOptions:
     focus_share: float = 0.8
     probe_weight: float = 0.3
     pixel_share: float = 0.0
+    block: int = 64
+    visits: int = 1
     sample_steps: int = 20
     sample_shift: float = 1.0
 
@@ -56,11 +70,6 @@ def focus(weight: Tensor, share: float) -> Tensor:
     order = torch.rand_like(weight) + 0.7 * (weight > 1)
     count = max(1, round(share * weight.shape[1]))
     return order.topk(count, dim=1).indices.sort(dim=1).values
-
-
-def _take(x: Tensor, chosen: Tensor) -> Tensor:
-    """Rows `chosen` [B, K] of x [B, T, C]."""
-    return x.gather(1, chosen[..., None].expand(-1, -1, x.shape[-1]))
 
 
 class VisualizerStage:
@@ -75,7 +84,9 @@ class VisualizerStage:
     ) -> None:
         self.options = options
         self.studio = open_studio(config, options.drawing, seed, planner, vae)
-        self.batches = self.studio.batches
+        self.batches: Revisits[list[Prepared]] = Revisits(
+            self.studio.batches, options.block, options.visits
+        )
         if start is None:
             self.visualizer = Visualizer(config)
             self.visualizer.start_from(self.studio.planner)
@@ -103,32 +114,46 @@ class VisualizerStage:
         mixed = (1 - share) * same + share * pixel_metric(self.studio.vae, latent)
         return torch.linalg.cholesky(mixed)
 
-    def losses(self, batch: list[Drawing], step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
-        total = sum(len(drawing.target) for drawing in batch)
+    def _prepare(self, batch: list[Drawing]) -> list[Prepared]:
+        studio = self.studio
+        with mixed_precision(studio.device):
+            return [
+                prepare(studio.planner, studio.vae, drawing, self.options.scale_down)
+                for drawing in moved(batch, studio.device)
+            ]
+
+    def _context(self, prepared: Prepared, focused: bool) -> Context:
+        """The window of a drawing; `focused`, of its references only part is there too."""
+        chosen = None
+        if focused and len(prepared.references):
+            weight = reference_weight(prepared.drawing, self.options.scale_down)
+            chosen = focus(weight, self.options.focus)
+        return commit_references(self.visualizer, prepared, chosen)
+
+    def losses(self, batch: Visit, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        everything = self.batches.prepared(batch, self._prepare)
+        total = sum(len(prepared.clean) for prepared in everything)
         draws = self.options.draws
-        for drawing in batch:
+        for prepared in everything:
+            drawing = prepared.drawing
+            focused = float(torch.rand(())) < self.options.focus_share
             with mixed_precision(self.studio.device):
-                context = build_context(
-                    self.studio.planner,
-                    self.visualizer,
-                    self.studio.vae,
-                    drawing,
-                    self.options.scale_down,
-                )
+                context = self._context(prepared, focused)
             kind = "with_reference" if len(drawing.references) else "without_reference"
             # One backward pass through what the draws share, the commit pass; else draw by draw,
             # which takes less memory.
             for count in [draws] if len(drawing.references) else [1] * draws:
                 with mixed_precision(self.studio.device):
-                    error, reading = self._errors(context.repeat(count), drawing, count)
+                    error, reading = self._errors(context.repeat(count), drawing, focused)
                 metrics = {f"loss_{kind}": error.item(), f"probe_{kind}": reading.item()}
                 share = len(drawing.target) / total * count / draws
                 yield (error + self.options.probe_weight * reading) * share, metrics
 
-    def _errors(self, many: Context, drawing: Drawing, count: int) -> tuple[Tensor, Tensor]:
+    def _errors(self, many: Context, drawing: Drawing, focused: bool) -> tuple[Tensor, Tensor]:
         """The weighted squared error of the velocity and the probe's error, with one noise each for
-        the samples of `many`: those of `drawing`, `count` times over."""
+        the samples of `many`: those of `drawing`, once or several times over."""
         options = self.options
+        count = len(many.clean) // len(drawing.target)
         noise = torch.randn_like(many.clean)
         t = (
             torch.randn(len(noise), device=noise.device) * options.time_deviation
@@ -142,9 +167,9 @@ class VisualizerStage:
         weight = token_weight(drawing, options.scale_down).repeat(count, 1)
         labels = token_labels(drawing, options.scale_down).repeat(count, 1, 1)
         positions, mask = many.positions, many.mask
-        if float(torch.rand(())) < options.focus_share:
+        if focused:
             chosen = focus(weight, options.focus)
-            noisy, v, labels = (_take(x, chosen) for x in (noisy, v, labels))
+            noisy, v, labels = (take_tokens(x, chosen) for x in (noisy, v, labels))
             positions, weight = positions[chosen], weight.gather(1, chosen)
             mask = mask[..., : mask.shape[-1] - many.clean.shape[1] + chosen.shape[1]]
         drawn, hidden = self.visualizer.observed(noisy, positions, t, many.window, mask)

@@ -174,9 +174,8 @@ class Layout:
     props: tuple[Placed, ...] = field(default=())
 
 
-_HEIGHT_BY_COUNT = {1: 0.64, 2: 0.54, 3: 0.40, 4: 0.315}
-
-
+# Two sizes of figures, not four: a model learns to draw each size on its own.
+_HEIGHT_BY_COUNT = {1: 0.54, 2: 0.54, 3: 0.3125, 4: 0.3125}
 _SLOTS = {1: (8,), 2: (4, 12), 3: (3, 8, 13), 4: (2, 6, 10, 14)}
 
 
@@ -199,7 +198,7 @@ def layout(scene: Scene) -> Layout:
         ground = height / 2 + 0.36 * stage
     count = len(scene.characters)
     tall = (0.74 if scene.sticker and count == 1 else _HEIGHT_BY_COUNT[count]) * stage
-    tall = min(tall, 0.98 * width / count * 1.25)
+    tall = min(tall, 1.25 * width / count)
     characters = tuple(Placed(c.x * width, ground, tall) for c in scene.characters)
     edges = (0.0, *((i + 1) / count for i in range(count - 1)), 1.0)
     size = 0.22 * stage if count < 3 else 0.17 * stage
