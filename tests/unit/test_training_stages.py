@@ -27,7 +27,7 @@ from training.models import named_config  # noqa: E402
 from training.recipe import LoopConfig  # noqa: E402
 from training.sequence import build_sequence  # noqa: E402
 from training.stages.distill import DistillOptions, DistillStage  # noqa: E402
-from training.stages.planner import PlannerOptions, PlannerStage  # noqa: E402
+from training.stages.planner import PlannerBatches, PlannerOptions, PlannerStage  # noqa: E402
 from training.stages.vae import VAEOptions, VAEStage  # noqa: E402
 from training.stages.visualizer import VisualizerOptions, VisualizerStage  # noqa: E402
 from training.storyworld.documents import sample_document  # noqa: E402
@@ -60,6 +60,15 @@ def test_planner_stage(tmp_path: Path, checkpoint: Path) -> None:
     options = PlannerOptions(documents=2, tokens=512)
     train(PlannerStage(TINY, options, 0, start=checkpoint), ONCE, tmp_path, 0)
     assert load_checkpoint(tmp_path / "checkpoint").planner is not None
+
+
+def test_binding_documents_name_the_actions_of_several(checkpoint: Path) -> None:
+    options = PlannerOptions(documents=4, tasks={"t2i": 1.0}, binding=1.0)
+    batches = PlannerBatches(options, 0, checkpoint / "tokenizer.json")
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        asked = batches._document(rng, "t2i").turns[0].asked["characters"]
+        assert sum("action" in character for character in asked) >= 2
 
 
 def test_planner_stage_trains_the_tokenizer_that_is_not_there(tmp_path: Path) -> None:

@@ -45,13 +45,16 @@ PROMPTS = (
 
 @dataclass(frozen=True)
 class PlannerOptions:
-    """`documents` a step, in micro-batches of up to `tokens`; `tasks` and their weights."""
+    """`documents` a step, in micro-batches of up to `tokens`; `tasks` and their weights. In the
+    share `binding` of the text-to-image documents the prompt says of several characters what they
+    do, so that who does what has to be kept apart."""
 
     documents: int = 24
     tokens: int = 4096
     proxy_steps: int = 0
     tokenizer_documents: int = 20000
     tasks: dict[str, float] = field(default_factory=lambda: dict(TASKS))
+    binding: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class PlannerBatches:
         shares = np.array(weights) / sum(weights)
         pairs = []
         for _ in range(self.options.documents):
-            document = sample_document(rng, names[rng.choice(len(names), p=shares)])
+            document = self._document(rng, names[rng.choice(len(names), p=shares)])
             pairs.append((document, build_sequence(document, tokenizer)))
         pairs.sort(key=lambda pair: len(pair[1].tokens))
         groups: list[list[tuple[Document, Sequence]]] = [[]]
@@ -84,6 +87,13 @@ class PlannerBatches:
                 groups.append([])
             groups[-1].append(pair)
         return [self._pad(group, step >= self.options.proxy_steps) for group in groups]
+
+    def _document(self, rng: np.random.Generator, task: str) -> Document:
+        binding = task == "t2i" and rng.random() < self.options.binding
+        while True:
+            document = sample_document(rng, task)
+            if not binding or binds_actions(document):
+                return document
 
     def _pad(self, group: list[tuple[Document, Sequence]], seeing: bool) -> MicroBatch:
         longest = max(len(s.tokens) for _, s in group)
@@ -105,6 +115,12 @@ class PlannerBatches:
             torch.from_numpy(positions),
             group_pictures(pictures),
         )
+
+
+def binds_actions(document: Document) -> bool:
+    """Whether the first prompt names the actions of two or more characters."""
+    asked = document.turns[0].asked.get("characters") or ()
+    return sum("action" in character for character in asked) > 1
 
 
 def next_token_loss(planner: Planner, batch: MicroBatch) -> tuple[Tensor, int, int]:
