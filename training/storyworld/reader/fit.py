@@ -199,3 +199,16 @@ class Fit:
 
         own = min(at(0), at(SOFT))
         return own, cost(self.behind), at(SMEARED), float(weight.sum())
+
+    def features(self) -> float:
+        """How much better this model explains what is not coat, markings or accessory (eyes, nose,
+        outlines) than one with the coat's colour there: 1 explains all of it, below 0 is worse."""
+        m = self.maps
+        share = np.clip(m.alpha - m.coat - m.mark - m.worn, 0, 1)
+        weight = self.seen * (share > 0.5)
+        plain = self.model - m.fixed + share[..., None] * self.coat_value
+        own, without = (
+            float((np.minimum(np.abs(model - self.image), CAP).mean(-1) * weight).sum())
+            for model in (self.model, plain)
+        )
+        return 1 - own / max(without, 1.0)

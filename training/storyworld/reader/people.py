@@ -66,6 +66,7 @@ class Found:
     residual: float = 0.0
     explained: float = 0.0
     sharpness: float = 0.0
+    features: float = 0.0
     worn_margin: float = 0.0
 
     @property
@@ -198,6 +199,7 @@ def judge(found: Found) -> None:
     found.residual = cost / max(area, 1.0)
     found.explained = 1 - cost / max(plain, 1e-6)
     found.sharpness = blurred / max(cost, 1e-6) - 1
+    found.features = fit.features()
     scale = max(plain, 1e-6)
     same = best.gain
     rivals: dict[str, float] = {}

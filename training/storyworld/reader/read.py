@@ -22,6 +22,7 @@ Bytes = NDArray[np.uint8]
 MIN_MARGIN = 0.015
 MIN_EXPLAINED = 0.35
 MIN_SHARPNESS = 0.0
+MIN_FEATURES = 0.0
 MAX_RESIDUAL = 26.0
 STICKER_SHARE = 0.12
 POSTER_BELOW = 0.45
@@ -64,11 +65,13 @@ def _unhidden(size: tuple[int, int], sticker: bool, things: list[Thing], count: 
 
 def _character(found: Found, width: int) -> ReadCharacter:
     """The figure's slots, None where it is not certain. A blob has a coat's colour but no face:
-    its blurred model fits as well as the sharp one, and so does the one looking the other way."""
+    one without features fits better than the model, its blurred model as well as the sharp one,
+    and so does the one looking the other way."""
     best = found.best
     sure = (
         found.explained > MIN_EXPLAINED
         and found.sharpness > MIN_SHARPNESS
+        and found.features > MIN_FEATURES
         and found.residual < MAX_RESIDUAL
         and found.margins["facing"] > MIN_MARGIN
     )
