@@ -59,8 +59,11 @@ class DrawingOptions:
     max_references: int = 3
     base: tuple[int, int] = (256, 256)
     sizes: tuple[tuple[int, int], ...] = (
+        (384, 256),
+        (256, 384),
         (384, 160),
-        (160, 384),
+        (192, 384),
+        (512, 160),
         (320, 192),
         (192, 320),
         (512, 128),
