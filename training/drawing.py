@@ -29,19 +29,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.labels import token_labels
+from training.labels import TOKEN, telling_tokens, token_labels
 from training.pictures import PictureGroup, group_pictures
 from training.sequence import Sequence, build_sequence
 from training.storyworld.documents import Document, Picture, sample_document
 from training.storyworld.render import render
-from training.storyworld.scene import FORMS, Character, Scene, layout
+from training.storyworld.scene import Scene, layout
 from training.tokenizer import load_tokenizer
 
 TEXT_TASKS = ("t2i", "sticker", "palette")
 CROWD = 3
-_TOKEN = 16
-# A token shows something where leaving it out changes the mean of its pixels this much, of 255.
-_SHOWN = 6.0
 
 
 @dataclass(frozen=True)
@@ -236,41 +233,18 @@ class DrawingBatches:
     ) -> NDArray[np.float32]:
         """The loss's weight per latent token, at full size: more where things stand, and more
         again where small things are seen that text or the `earlier` pictures tell of."""
-        width, height = scene.size[0] // _TOKEN, scene.size[1] // _TOKEN
+        width, height = scene.size[0] // TOKEN, scene.size[1] // TOKEN
         weight = np.ones((height, width), np.float32)
         places = layout(scene)
         for placed in (*places.characters, *places.props):
             top, bottom = placed.y - 1.15 * placed.height, placed.y + 0.05 * placed.height
             left, right = placed.x - 0.5 * placed.height, placed.x + 0.5 * placed.height
-            rows = slice(max(0, int(top // _TOKEN)), max(0, int(bottom // _TOKEN)) + 1)
-            columns = slice(max(0, int(left // _TOKEN)), max(0, int(right // _TOKEN)) + 1)
+            rows = slice(max(0, int(top // TOKEN)), max(0, int(bottom // TOKEN)) + 1)
+            columns = slice(max(0, int(left // TOKEN)), max(0, int(right // TOKEN)) + 1)
             weight[rows, columns] = self.options.foreground
         if self.options.telling != 1.0:
             weight[telling_tokens(scene, pixels, earlier)] *= self.options.telling
         return (weight / weight.mean()).reshape(-1)
-
-
-def telling_tokens(
-    scene: Scene, pixels: NDArray[np.uint8], earlier: Listing[Scene] = ()
-) -> NDArray[np.bool_]:
-    """Which latent tokens [h, w] of `scene`, drawn as `pixels`, show accessories, or markings that
-    `earlier` pictures show too: those that change when the scene is drawn without."""
-    known = {c.markings for s in earlier for c in s.characters}
-    plain = tuple(_disguised(c, c.markings in known) for c in scene.characters)
-    if plain == scene.characters:
-        return np.zeros((scene.size[1] // _TOKEN, scene.size[0] // _TOKEN), bool)
-    change = np.abs(pixels.astype(np.float32) - render(scene.with_(characters=plain))).mean(-1)
-    rows, columns = change.shape[0] // _TOKEN, change.shape[1] // _TOKEN
-    return change.reshape(rows, _TOKEN, columns, _TOKEN).mean((1, 3)) > _SHOWN
-
-
-def _disguised(character: Character, known: bool) -> Character:
-    """The character without its accessory and, where they are `known`, with other markings."""
-    if known:
-        old = character.markings
-        form = FORMS[(FORMS.index(old.form) + 1) % len(FORMS)]
-        character = replace(character, markings=replace(old, form=form, hue=(old.hue + 0.5) % 1))
-    return replace(character, accessory=None)
 
 
 def _with_dense(document: Document, picture: int, dense: str) -> Document:

@@ -6,17 +6,23 @@ knows no models.
 | result | shape | dtype |
 | --- | --- | --- |
 | labels | [h * w, len(GROUPS)], -1 where a group does not apply | int64 |
+| telling tokens | [h, w], what is small and not to be missed | bool |
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from training.storyworld.render import render
 from training.storyworld.scene import (
     ACCESSORIES,
     ACTIONS,
     COLORS,
+    FORMS,
     KINDS,
     PLACES,
     PROPS,
@@ -44,12 +50,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "style": STYLES,
 }
 _COLUMN = {name: i for i, name in enumerate(GROUPS)}
-_TOKEN = 16
+TOKEN = 16
+# A token shows something where leaving it out changes the mean of its pixels this much, of 255.
+_SHOWN = 6.0
 
 
 def token_labels(scene: Scene) -> NDArray[np.int64]:
     """The labels [h * w, groups] of `scene` at its size."""
-    columns, rows = scene.size[0] // _TOKEN, scene.size[1] // _TOKEN
+    columns, rows = scene.size[0] // TOKEN, scene.size[1] // TOKEN
     labels = np.full((rows, columns, len(GROUPS)), -1, np.int64)
     for name, value in (("kind", _NOTHING), ("prop", _NOTHING), ("style", scene.style)):
         labels[..., _COLUMN[name]] = GROUPS[name].index(value)
@@ -86,8 +94,8 @@ def _owners(
     placed: tuple[Placed, ...], rows: int, columns: int, half_width: float
 ) -> NDArray[np.int64]:
     """[rows, columns]: which of `placed` a token's centre belongs to, -1 for none."""
-    y = (np.arange(rows)[:, None] + 0.5) * _TOKEN
-    x = (np.arange(columns)[None] + 0.5) * _TOKEN
+    y = (np.arange(rows)[:, None] + 0.5) * TOKEN
+    x = (np.arange(columns)[None] + 0.5) * TOKEN
     owner = np.full((rows, columns), -1, np.int64)
     nearest = np.full((rows, columns), np.inf)
     for i, p in enumerate(placed):
@@ -101,3 +109,26 @@ def _owners(
 def _write(labels: NDArray[np.int64], where: NDArray[np.bool_], values: dict[str, str]) -> None:
     for name, value in values.items():
         labels[where, _COLUMN[name]] = GROUPS[name].index(value)
+
+
+def telling_tokens(
+    scene: Scene, pixels: NDArray[np.uint8], earlier: Sequence[Scene] = ()
+) -> NDArray[np.bool_]:
+    """Which latent tokens [h, w] of `scene`, drawn as `pixels`, show accessories, or markings that
+    `earlier` pictures show too: those that change when the scene is drawn without."""
+    known = {c.markings for s in earlier for c in s.characters}
+    plain = tuple(_disguised(c, c.markings in known) for c in scene.characters)
+    if plain == scene.characters:
+        return np.zeros((scene.size[1] // TOKEN, scene.size[0] // TOKEN), bool)
+    change = np.abs(pixels.astype(np.float32) - render(scene.with_(characters=plain))).mean(-1)
+    rows, columns = change.shape[0] // TOKEN, change.shape[1] // TOKEN
+    return change.reshape(rows, TOKEN, columns, TOKEN).mean((1, 3)) > _SHOWN
+
+
+def _disguised(character: Character, known: bool) -> Character:
+    """The character without its accessory and, where they are `known`, with other markings."""
+    if known:
+        old = character.markings
+        form = FORMS[(FORMS.index(old.form) + 1) % len(FORMS)]
+        character = replace(character, markings=replace(old, form=form, hue=(old.hue + 0.5) % 1))
+    return replace(character, accessory=None)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the training extra")
 
-from training.labels import GROUPS, token_labels  # noqa: E402
+from training.labels import GROUPS, telling_tokens, token_labels  # noqa: E402
 from training.models.probe import Probe  # noqa: E402
 from training.stages.visualizer import focus  # noqa: E402
+from training.storyworld.render import render  # noqa: E402
 from training.storyworld.sampling import sample_scene  # noqa: E402
-from training.storyworld.scene import layout  # noqa: E402
+from training.storyworld.scene import Accessory, layout  # noqa: E402
 
 COLUMN = {name: i for i, name in enumerate(GROUPS)}
 
@@ -66,3 +69,19 @@ def test_the_probe_learns_labels_and_skips_what_is_not_asked() -> None:
         optimizer.step()
     assert probe(hidden, labels) < 0.1 * first
     assert torch.isfinite(probe(hidden, torch.full_like(labels, -1)))
+
+
+def test_telling_tokens_are_those_of_accessories_and_known_markings() -> None:
+    rng = np.random.default_rng(3)
+    scene = sample_scene(rng, characters=2)
+    plain, other = (replace(c, accessory=None) for c in scene.characters)
+    scene = scene.with_(characters=(replace(plain, accessory=Accessory("cape", "red")), other))
+    found = telling_tokens(scene, render(scene))
+    assert found[:, :8].sum() >= 3
+    assert not found[:, 12:].any()
+    bare = scene.with_(characters=(plain, other))
+    assert not telling_tokens(bare, render(bare)).any()
+    seen = bare.with_(characters=(other,), props=())
+    known = telling_tokens(bare, render(bare), [seen])
+    assert known[:, 8:].sum() >= 2
+    assert not known[:, :4].any()

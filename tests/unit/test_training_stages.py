@@ -20,7 +20,6 @@ from training.drawing import (  # noqa: E402
     planner_rows,
     reference_window,
     resized,
-    telling_tokens,
 )
 from training.loop import train  # noqa: E402
 from training.models import named_config  # noqa: E402
@@ -31,9 +30,6 @@ from training.stages.planner import PlannerBatches, PlannerOptions, PlannerStage
 from training.stages.vae import VAEOptions, VAEStage  # noqa: E402
 from training.stages.visualizer import VisualizerOptions, VisualizerStage  # noqa: E402
 from training.storyworld.documents import sample_document  # noqa: E402
-from training.storyworld.render import render  # noqa: E402
-from training.storyworld.sampling import sample_scene  # noqa: E402
-from training.storyworld.scene import Accessory  # noqa: E402
 from training.storyworld.text import describe, parse  # noqa: E402
 from training.tokenizer import load_tokenizer  # noqa: E402
 
@@ -172,22 +168,6 @@ def test_crowds_are_text_to_image_pictures_of_three_or_more(checkpoint: Path) ->
     options = DrawingOptions(tasks=("t2i", "edit"), weights=(1.0, 1.0), crowds=1.0)
     assert min(_counts(options, checkpoint)) >= 3
     assert max(_counts(replace(options, crowds=0.0, most_characters=2), checkpoint)) <= 2
-
-
-def test_telling_tokens_are_those_of_accessories_and_known_markings() -> None:
-    rng = np.random.default_rng(3)
-    scene = sample_scene(rng, characters=2)
-    plain, other = (replace(c, accessory=None) for c in scene.characters)
-    scene = scene.with_(characters=(replace(plain, accessory=Accessory("cape", "red")), other))
-    found = telling_tokens(scene, render(scene))
-    assert found[:, :8].sum() >= 3
-    assert not found[:, 12:].any()
-    bare = scene.with_(characters=(plain, other))
-    assert not telling_tokens(bare, render(bare)).any()
-    seen = bare.with_(characters=(other,), props=())
-    known = telling_tokens(bare, render(bare), [seen])
-    assert known[:, 8:].sum() >= 2
-    assert not known[:, :4].any()
 
 
 def test_the_visualizer_prepares_a_batch_once_for_all_its_visits(

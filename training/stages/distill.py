@@ -20,7 +20,7 @@ from training.device import mixed_precision
 from training.drawing import Drawing
 from training.frozen import load_visualizer, open_studio
 from training.models import ModelConfig
-from training.window import Context, build_context, integrate, token_weight
+from training.window import Context, commit_references, integrate, prepare, token_weight
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,11 @@ class DistillStage:
             yield error * len(drawing.target) / total, {"loss": error.item()}
 
     def _error(self, drawing: Drawing) -> Tensor:
-        planner, vae, scale_down = self.studio.planner, self.studio.vae, self.options.scale_down
+        scale_down = self.options.scale_down
+        prepared = prepare(self.studio.planner, self.studio.vae, drawing, scale_down)
         with torch.no_grad():
-            context = build_context(planner, self.teacher, vae, drawing, scale_down)
-        own = build_context(planner, self.model, vae, drawing, scale_down)
+            context = commit_references(self.teacher, prepared)
+        own = commit_references(self.model, prepared)
         # One segment per group of drawings, so the teacher integrates them together.
         segment = int(torch.randint(len(self.options.times) - 1, ()))
         start, end = self.options.times[segment], self.options.times[segment + 1]
