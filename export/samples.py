@@ -150,7 +150,8 @@ def _drawing(
     picture: int,
     max_references: int,
 ) -> Drawing:
-    kept = reference_window(picture, max_references)
+    given = [p.given for p in sequence.pictures[:picture]]
+    kept = reference_window(given, max_references)
     index, shift = planner_rows(sequence, picture, kept)
     commits, shifts = [], [np.zeros((0, 3), np.float32)]
     for j in kept:

@@ -51,14 +51,15 @@ class Plan:
 
 
 def choose_references(pictures: Sequence[PlacedPicture], limit: int) -> tuple[Reference, ...]:
-    """The first and the most recent pictures, in order; at most `limit` of them."""
+    """The given pictures and the first and last of the drawn ones, in order; where these are more
+    than `limit`, the first and the most recent of them."""
     count = len(pictures)
-    if count <= limit:
-        kept = list(range(count))
-    elif limit <= 1:
-        kept = list(range(count - limit, count))
-    else:
-        kept = [0, *range(count - limit + 1, count)]
+    drawn = [j for j in range(count) if not pictures[j].given]
+    between = set(drawn[1:-1])
+    kept = [j for j in range(count) if j not in between]
+    if len(kept) > limit:
+        first = kept[:1] if limit > 1 else []
+        kept = first + kept[len(kept) - limit + len(first) :]
     return tuple(Reference(pictures[j], count - j) for j in kept)
 
 

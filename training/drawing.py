@@ -100,11 +100,15 @@ class _Sample:
     picture: int
 
 
-def reference_window(count: int, limit: int) -> list[int]:
-    """Which of `count` earlier pictures the window keeps: the first and the most recent."""
-    if count <= limit:
-        return list(range(count))
-    return [0, *range(count - limit + 1, count)]
+def reference_window(given: Listing[bool], limit: int) -> list[int]:
+    """Which earlier pictures the window keeps: the `given` ones and the first and last of the
+    drawn; where these are more than `limit`, the first and the most recent of them."""
+    between = [j for j, mark in enumerate(given) if not mark][1:-1]
+    kept = [j for j in range(len(given)) if j not in between]
+    if len(kept) <= limit:
+        return kept
+    first = kept[:1] if limit > 1 else []
+    return first + kept[len(kept) - limit + len(first) :]
 
 
 def resized(document: Document, size: tuple[int, int]) -> Document:
@@ -194,7 +198,8 @@ class DrawingBatches:
             pixels = [render(scene) for scene in sample.earlier]
             for j, image in enumerate(pixels):
                 seen.append((image, row, sample.sequence.pictures[j].image_tokens[0]))
-            kept = reference_window(len(pixels), self.options.max_references)
+            given = [p.given for p in sample.sequence.pictures[: sample.picture]]
+            kept = reference_window(given, self.options.max_references)
             for slot, j in enumerate(kept):
                 references.append(pixels[j])
                 weights.append(self._weight(sample.earlier[j], pixels[j], sample.earlier))

@@ -1,11 +1,12 @@
-"""What each latent token of a picture shows, from its scene: the targets of the visualizer's probe.
+"""What each part of a picture shows, from its scene: the targets of the probes.
 
 A character or prop counts as shown by the tokens of a box around it; the nearer centre wins. It
 knows no models.
 
 | result | shape | dtype |
 | --- | --- | --- |
-| labels | [h * w, len(GROUPS)], -1 where a group does not apply | int64 |
+| token labels | [h * w, len(GROUPS)], -1 where a group does not apply | int64 |
+| patch labels | [cells, 4, len(GROUPS)], for what a feature of the planner's eyes covers | int64 |
 | telling tokens | [h, w], what is small and not to be missed | bool |
 """
 
@@ -51,6 +52,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 _COLUMN = {name: i for i, name in enumerate(GROUPS)}
 TOKEN = 16
+# One feature of the planner's eyes is made of so many patches, two by two, of 32 x 32 pixels.
+PATCHES = 4
 # A token shows something where leaving it out changes the mean of its pixels this much, of 255.
 _SHOWN = 6.0
 
@@ -76,6 +79,19 @@ def token_labels(scene: Scene) -> NDArray[np.int64]:
     for i, prop in enumerate(scene.props):
         _write(labels, owner == i, {"prop": prop.kind})
     return labels.reshape(rows * columns, -1)
+
+
+def patch_labels(scene: Scene) -> NDArray[np.int64]:
+    """The labels of each cell's patches, row by row: of a patch's four tokens the one that shows
+    most, a character rather than a prop. The size of `scene` is a multiple of 64."""
+    columns, rows = scene.size[0] // TOKEN, scene.size[1] // TOKEN
+    tokens = token_labels(scene).reshape(rows // 4, 2, 2, columns // 4, 2, 2, -1)
+    # (cell's row, cell's column, patch's row, patch's column, token's row, token's column)
+    tokens = tokens.transpose(0, 3, 1, 4, 2, 5, 6).reshape(-1, PATCHES, 4, len(GROUPS))
+    kind, prop = tokens[..., _COLUMN["kind"]], tokens[..., _COLUMN["prop"]]
+    shows = 2 * (kind != GROUPS["kind"].index(_NOTHING)) + (prop != GROUPS["prop"].index(_NOTHING))
+    best = shows.argmax(-1)[..., None, None]
+    return np.take_along_axis(tokens, best, axis=2)[:, :, 0]
 
 
 def _named(character: Character) -> dict[str, str]:

@@ -43,11 +43,14 @@ def test_control_tokens_agree() -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 12), st.integers(2, 6))
-def test_the_same_references_are_kept(count: int, limit: int) -> None:
-    pictures = [PlacedPicture(Grid(1, 1), range(i, i + 1), i) for i in range(count)]
-    kept = [count - r.distance for r in choose_references(pictures, limit)]
-    assert kept == drawing().reference_window(count, limit)
+@given(st.lists(st.booleans(), max_size=12), st.integers(0, 6))
+def test_the_same_references_are_kept(given_ones: list[bool], limit: int) -> None:
+    pictures = [
+        PlacedPicture(Grid(1, 1), range(i, i + 1), i, pixels=PICTURE if mark else None)
+        for i, mark in enumerate(given_ones)
+    ]
+    kept = [len(pictures) - r.distance for r in choose_references(pictures, limit)]
+    assert kept == drawing().reference_window(given_ones, limit)
 
 
 @cache
@@ -142,7 +145,7 @@ def test_windows_have_the_same_rows(session: Session) -> None:
         references = choose_references(session.history.pictures[:k], 3)
         end = int(built.positions[span.dense[1] - 1, 0])
         plan = plan_window(range(*span.dense), end, references)
-        kept = drawing().reference_window(k, 3)
+        kept = drawing().reference_window([p.given for p in built.pictures[:k]], 3)
         index, shift = drawing().planner_rows(built, k, kept)
         assert np.array_equal(plan.index, index)
         assert np.array_equal(plan.shift, shift)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,14 +69,21 @@ def test_a_window_takes_the_dense_prompt_and_references_only(
 
 
 @settings(deadline=None)
-@given(st.integers(0, 12), st.integers(0, 6))
-def test_references_are_the_first_and_the_latest(count: int, limit: int) -> None:
-    pictures = [placed(Grid(1, 1), i, i) for i in range(count)]
+@given(st.lists(st.booleans(), max_size=12), st.integers(0, 6))
+def test_references_are_the_given_ones_and_two_drawn(given_ones: list[bool], limit: int) -> None:
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pictures = [
+        replace(placed(Grid(1, 1), i, i), pixels=pixels if mark else None)
+        for i, mark in enumerate(given_ones)
+    ]
+    count, drawn = len(pictures), [i for i, mark in enumerate(given_ones) if not mark]
     chosen = choose_references(pictures, limit)
     indexes = [count - r.distance for r in chosen]
-    assert len(chosen) == min(count, limit)
+    wanted = len(pictures) - max(0, len(drawn) - 2)
+    assert len(chosen) == min(wanted, limit)
     assert indexes == sorted(indexes)
     assert all(pictures[i] is r.picture for i, r in zip(indexes, chosen, strict=True))
+    assert not set(indexes) & set(drawn[1:-1])
     if chosen:
         assert indexes[-1] == count - 1
     if limit > 1 and chosen:

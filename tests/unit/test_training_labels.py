@@ -9,7 +9,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the training extra")
 
-from training.labels import GROUPS, telling_tokens, token_labels  # noqa: E402
+from training.labels import (  # noqa: E402
+    GROUPS,
+    PATCHES,
+    patch_labels,
+    telling_tokens,
+    token_labels,
+)
 from training.models.probe import Probe  # noqa: E402
 from training.stages.visualizer import focus  # noqa: E402
 from training.storyworld.render import render  # noqa: E402
@@ -35,6 +41,27 @@ def test_the_token_at_a_figures_middle_is_labelled_with_it(seed: int) -> None:
     sky = grid[0, 0]
     assert GROUPS["place"][sky[COLUMN["place"]]] == scene.place
     assert sky[COLUMN["color"]] == -1
+
+
+@pytest.mark.parametrize("size", [(256, 256), (384, 128)])
+def test_a_patch_is_labelled_as_the_token_that_shows_most(size: tuple[int, int]) -> None:
+    scene = sample_scene(np.random.default_rng(5), characters=3, size=size)
+    columns, rows = size[0] // 16, size[1] // 16
+    tokens = token_labels(scene).reshape(rows, columns, -1)
+    patches = patch_labels(scene)
+    assert patches.shape == (rows // 4 * (columns // 4), PATCHES, len(GROUPS))
+    nothing = GROUPS["kind"].index("nothing")
+    figures = 0
+    for cell, patch in np.ndindex(*patches.shape[:2]):
+        y = 4 * (cell // (columns // 4)) + 2 * (patch // 2)
+        x = 4 * (cell % (columns // 4)) + 2 * (patch % 2)
+        covered = tokens[y : y + 2, x : x + 2].reshape(4, -1)
+        found = patches[cell, patch]
+        assert any(np.array_equal(found, token) for token in covered)
+        shown = found[COLUMN["kind"]] != nothing
+        assert shown == (covered[:, COLUMN["kind"]] != nothing).any()
+        figures += shown
+    assert figures > 2
 
 
 def test_a_sticker_has_no_place() -> None:

@@ -58,6 +58,14 @@ def test_planner_stage(tmp_path: Path, checkpoint: Path) -> None:
     assert load_checkpoint(tmp_path / "checkpoint").planner is not None
 
 
+def test_the_planners_eyes_learn_without_documents(tmp_path: Path, checkpoint: Path) -> None:
+    stage = PlannerStage(TINY, PlannerOptions(documents=0, looks=2), 0, start=checkpoint)
+    before = {n: p.clone() for n, p in stage.planner.named_parameters()}
+    train(stage, ONCE, tmp_path, 0)
+    changed = {n for n, p in stage.planner.named_parameters() if not torch.equal(p, before[n])}
+    assert changed and all(name.startswith("vision.") for name in changed)
+
+
 def test_binding_documents_name_the_actions_of_several(checkpoint: Path) -> None:
     options = PlannerOptions(documents=4, tasks={"t2i": 1.0}, binding=1.0)
     batches = PlannerBatches(options, 0, checkpoint / "tokenizer.json")
@@ -88,7 +96,7 @@ def test_visualizer_stage(
     assert any("attention" in name for name in changed)
     training = load_checkpoint(tmp_path / "checkpoint").training
     assert training["schedule"]["4"] == pytest.approx([1.0, 0.9, 0.75, 0.5, 0.0])
-    assert training["default_steps"] == 8
+    assert training["default_steps"] == 4
     assert list((tmp_path / "samples").glob("*.png"))
 
 
@@ -117,6 +125,7 @@ def test_the_window_in_training_is_the_one_the_runtime_builds(checkpoint: Path, 
             grid=_grid(span.grid),
             position=int(span.start_position),
             slots=range(*span.image_tokens),
+            pixels=np.zeros((16, 16, 4), np.uint8) if span.given else None,
         )
         for span in sequence.pictures[:k]
     ]
@@ -124,7 +133,8 @@ def test_the_window_in_training_is_the_one_the_runtime_builds(checkpoint: Path, 
     assert dense is not None
     kept = choose_references(earlier, 3)
     plan = plan_window(range(*dense), int(sequence.positions[dense[1] - 1, 0]), kept)
-    index, shift = planner_rows(sequence, k, reference_window(k, 3))
+    given = [span.given for span in sequence.pictures[:k]]
+    index, shift = planner_rows(sequence, k, reference_window(given, 3))
     np.testing.assert_array_equal(plan.index, index)
     np.testing.assert_allclose(plan.shift, shift)
 
@@ -188,6 +198,8 @@ def test_resized_changes_every_picture() -> None:
     assert {p.scene.size for p in document.pictures() if p.scene} == {(320, 160)}
 
 
-def test_the_reference_window_keeps_the_first_and_the_most_recent() -> None:
-    assert reference_window(2, 3) == [0, 1]
-    assert reference_window(7, 3) == [0, 5, 6]
+def test_the_reference_window_keeps_given_pictures_and_two_drawn_ones() -> None:
+    assert reference_window([False] * 2, 3) == [0, 1]
+    assert reference_window([False] * 7, 3) == [0, 6]
+    assert reference_window([True, False, False, True, False], 4) == [0, 1, 3, 4]
+    assert reference_window([True] * 5, 3) == [0, 3, 4]

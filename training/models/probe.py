@@ -1,8 +1,9 @@
-"""Reads off a hidden state what each token will show; used in training only.
+"""Reads off a hidden state what each token shows or will show; used in training only.
 
-Its cross-entropy, added to the flow loss, teaches the middle of the network to bind the words of
+Its cross-entropy, added to the flow loss, teaches the middle of the visualizer to bind the words of
 the window to places in the picture long before the pixels show it (representation alignment, Yu et
-al. 2025, with the scene graph in place of a vision encoder).
+al. 2025, with the scene graph in place of a vision encoder). Added to the next-token loss, it
+teaches the planner's eyes to see.
 
 | tensor | shape |
 | --- | --- |

@@ -1,13 +1,16 @@
 """Stage `planner`: next-token loss on documents and understanding data.
 
 Loss on the assistant's tokens only. The first `proxy_steps` are textual proxies: pictures keep
-their places in the sequence but show nothing. Documents of like length share a micro-batch.
+their places in the sequence but show nothing. Documents of like length share a micro-batch. Beside
+them the planner's eyes look at pictures of their own, and a probe names what each part shows.
 
 | micro-batch | shape | dtype |
 | --- | --- | --- |
 | tokens | [B, S], padded with `<|pad|>` | int64 |
 | loss_mask | [B, S] | bool |
 | positions | [B, S, 3] | float32 |
+| pixels looked at | [N, 256, 256, 4], straight RGBA | uint8 |
+| labels of their patches | [N, 16, 4, groups], see `training.labels` | int64 |
 """
 
 from __future__ import annotations
@@ -20,17 +23,21 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.checkpoint import save_checkpoint
 from training.device import mixed_precision
 from training.errors import TrainingError
 from training.frozen import load_planner
+from training.labels import GROUPS, PATCHES, patch_labels
 from training.models import ModelConfig, Planner
+from training.models.probe import Probe
+from training.models.vision import premultiply
 from training.pictures import PictureGroup, group_pictures, place_features
 from training.sequence import PAD, Sequence, build_sequence
 from training.storyworld.documents import TASKS, Document, sample_document
 from training.storyworld.render import render
+from training.storyworld.sampling import sample_scene
 from training.tokenizer import load_tokenizer, train_tokenizer
 from training.writing import write
 
@@ -47,7 +54,8 @@ PROMPTS = (
 class PlannerOptions:
     """`documents` a step, in micro-batches of up to `tokens`; `tasks` and their weights. In the
     share `binding` of the text-to-image documents the prompt says of several characters what they
-    do, so that who does what has to be kept apart."""
+    do, so that who does what has to be kept apart. `looks` pictures a step are looked at for the
+    probe, whose loss counts `probe_weight` times; without documents the eyes learn alone."""
 
     documents: int = 24
     tokens: int = 4096
@@ -55,6 +63,14 @@ class PlannerOptions:
     tokenizer_documents: int = 20000
     tasks: dict[str, float] = field(default_factory=lambda: dict(TASKS))
     binding: float = 0.0
+    looks: int = 0
+    probe_weight: float = 0.3
+
+
+@dataclass(frozen=True)
+class Looks:
+    pixels: Tensor
+    labels: Tensor
 
 
 @dataclass(frozen=True)
@@ -65,13 +81,19 @@ class MicroBatch:
     pictures: list[PictureGroup]
 
 
+@dataclass(frozen=True)
+class PlannerBatch:
+    documents: list[MicroBatch]
+    looks: Looks | None
+
+
 class PlannerBatches:
-    """The micro-batches of a step: `documents` fresh documents, shortest first."""
+    """The batch of a step: `documents` fresh documents, shortest first, and `looks` pictures."""
 
     def __init__(self, options: PlannerOptions, seed: int, tokenizer: Path) -> None:
         self.options, self.seed, self.path = options, seed, tokenizer
 
-    def __call__(self, step: int) -> list[MicroBatch]:
+    def __call__(self, step: int) -> PlannerBatch:
         tokenizer = load_tokenizer(self.path)
         rng = np.random.default_rng((self.seed, step))
         names, weights = zip(*self.options.tasks.items(), strict=True)
@@ -80,13 +102,24 @@ class PlannerBatches:
         for _ in range(self.options.documents):
             document = self._document(rng, names[rng.choice(len(names), p=shares)])
             pairs.append((document, build_sequence(document, tokenizer)))
+        looks = self._looks(rng) if self.options.looks else None
+        if not pairs:
+            return PlannerBatch([], looks)
         pairs.sort(key=lambda pair: len(pair[1].tokens))
         groups: list[list[tuple[Document, Sequence]]] = [[]]
         for pair in pairs:
             if (len(groups[-1]) + 1) * len(pair[1].tokens) > self.options.tokens and groups[-1]:
                 groups.append([])
             groups[-1].append(pair)
-        return [self._pad(group, step >= self.options.proxy_steps) for group in groups]
+        documents = [self._pad(group, step >= self.options.proxy_steps) for group in groups]
+        return PlannerBatch(documents, looks)
+
+    def _looks(self, rng: np.random.Generator) -> Looks:
+        scenes = [sample_scene(rng) for _ in range(self.options.looks)]
+        return Looks(
+            torch.from_numpy(np.stack([render(scene) for scene in scenes])),
+            torch.from_numpy(np.stack([patch_labels(scene) for scene in scenes])),
+        )
 
     def _document(self, rng: np.random.Generator, task: str) -> Document:
         binding = task == "t2i" and rng.random() < self.options.binding
@@ -149,7 +182,10 @@ class PlannerStage:
         tokenizer: Path | None = None,
     ) -> None:
         self.config, self.options = config, options
-        self.model = Planner(config) if start is None else load_planner(start).requires_grad_(True)
+        planner = Planner(config) if start is None else load_planner(start).requires_grad_(True)
+        self.planner = planner
+        self.probe = Probe(config.twin.width, PATCHES * tuple(len(n) for n in GROUPS.values()))
+        self.model = nn.ModuleDict({"planner": planner, "probe": self.probe})
         if start is not None:
             tokenizer = start / "tokenizer.json"
         if tokenizer is None:
@@ -163,25 +199,32 @@ class PlannerStage:
     def to(self, device: torch.device) -> None:
         self.model.to(device)
 
-    def losses(
-        self, batch: list[MicroBatch], step: int
-    ) -> Iterator[tuple[Tensor, dict[str, float]]]:
-        total = sum(int(micro.loss_mask[:, 1:].sum()) for micro in batch)
-        for micro in batch:
+    def losses(self, batch: PlannerBatch, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        total = sum(int(micro.loss_mask[:, 1:].sum()) for micro in batch.documents)
+        for micro in batch.documents:
             with mixed_precision(micro.tokens.device):
-                loss, count, right = next_token_loss(self.model, micro)
+                loss, count, right = next_token_loss(self.planner, micro)
             metrics = {
                 "loss": loss.item() / count,
                 "accuracy": right / count,
                 "tokens": float(micro.tokens.numel()),
             }
             yield loss / total, metrics
+        if batch.looks is not None:
+            reading = self._reading(batch.looks)
+            yield self.options.probe_weight * reading, {"probe": reading.item()}
+
+    def _reading(self, looks: Looks) -> Tensor:
+        """The probe's error on the pictures looked at."""
+        with mixed_precision(looks.pixels.device):
+            features = self.planner.vision(premultiply(looks.pixels))
+            return self.probe(features, looks.labels.flatten(2))
 
     def save(self, folder: Path, step: int) -> None:
         save_checkpoint(
             folder / "checkpoint",
             self.config,
-            planner=self.model,
+            planner=self.planner,
             tokenizer_path=self.tokenizer_path,
             training={"stage": "planner", "step": step},
         )
@@ -193,4 +236,4 @@ class PlannerStage:
         (folder / "samples").mkdir(exist_ok=True)
         with (folder / "samples" / f"{step:07d}.txt").open("w") as file:
             for prompt in PROMPTS:
-                file.write(f"# {prompt}\n{write(self.model, tokenizer, prompt)}\n\n")
+                file.write(f"# {prompt}\n{write(self.planner, tokenizer, prompt)}\n\n")

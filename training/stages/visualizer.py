@@ -36,7 +36,7 @@ from training.window import (
 )
 
 # What an exported bundle offers before a student is distilled.
-STEPS, DEFAULT_STEPS = (2, 4, 8, 16), 8
+STEPS, DEFAULT_STEPS = (2, 4, 8, 16), 4
 
 
 @dataclass(frozen=True)
