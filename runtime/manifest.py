@@ -22,7 +22,7 @@ from runtime.interfaces import (
 )
 from runtime.variants import File, Gate, Variant, check_variant
 
-ABI = 1
+ABI = 2
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Model:
 
 @dataclass(frozen=True)
 class Requires:
-    """What a runtime must offer: its lowest version and the exact ABI (component interfaces)."""
+    """What a runtime must offer: its lowest version and the exact ABI (components' interfaces, and
+    the positions they are given)."""
 
     runtime: str
     abi: int

@@ -6,14 +6,12 @@
 | `vision_positions(grid, start)` | [v, 3] | float32 | a picture's ViT tokens in the planner |
 | `latent_positions(grid, t)` | [T, 3] | float32 | a picture's latent tokens in the visualizer |
 
-A grid's coordinates are scaled to the area of 16 x 16 tokens, so every shape spans the same
-distances. Keys are stored rotated by their position; adding a shift to the position is a further
+Latent tokens are one apart in every grid, so what a model learns of neighbours holds for all
+shapes. Keys are stored rotated by their position; adding a shift to the position is a further
 rotation (`runtime.window`), done by the window graph.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +19,10 @@ from numpy.typing import NDArray
 from runtime.grid import Grid
 from runtime.interfaces import ImageGeometry
 
-BASE_EDGE = 16
-
-
-def grid_scale(grid: Grid) -> float:
-    """The length of one latent token."""
-    return BASE_EDGE / math.sqrt(grid.tokens)
-
 
 def picture_extent(grid: Grid) -> int:
     """How far a picture moves the text position on."""
-    # The margin keeps an exact product such as 16.000000000000004 from counting one more.
-    return math.ceil(max(grid.rows, grid.columns) * grid_scale(grid) - 1e-6)
+    return max(grid.rows, grid.columns)
 
 
 def text_positions(start: int, count: int) -> NDArray[np.float32]:
@@ -42,16 +32,15 @@ def text_positions(start: int, count: int) -> NDArray[np.float32]:
 
 def vision_positions(grid: Grid, start: int, image: ImageGeometry) -> NDArray[np.float32]:
     rows, columns = grid.vision(image)
-    cells = _cells(rows, columns, image.vision_cell * grid_scale(grid))
-    return (cells + start).astype(np.float32)
+    return (_cells(rows, columns, image.vision_cell) + start).astype(np.float32)
 
 
 def latent_positions(grid: Grid, t: int = 0) -> NDArray[np.float32]:
-    cells = _cells(grid.rows, grid.columns, grid_scale(grid))
+    cells = _cells(grid.rows, grid.columns)
     cells[:, 0] = t
     return cells.astype(np.float32)
 
 
-def _cells(rows: int, columns: int, step: float) -> NDArray[np.float64]:
+def _cells(rows: int, columns: int, step: float = 1) -> NDArray[np.float64]:
     y, x = np.meshgrid(np.arange(rows) + 0.5, np.arange(columns) + 0.5, indexing="ij")
     return np.stack([np.zeros(rows * columns), y.ravel() * step, x.ravel() * step], axis=1)

@@ -15,7 +15,6 @@ Grids are in latent tokens (16x16 pixels); a ViT token covers 4x4 of them.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,6 @@ SPECIAL_TOKENS = (
 ) = range(len(SPECIAL_TOKENS))  # fmt: skip
 PIXELS_PER_TOKEN = 16
 TOKENS_PER_VISION_TOKEN = 4
-BASE_EDGE = 16
 
 
 @dataclass(frozen=True)
@@ -78,32 +76,26 @@ def vision_grid(h: int, w: int) -> tuple[int, int]:
     return -(-h // TOKENS_PER_VISION_TOKEN), -(-w // TOKENS_PER_VISION_TOKEN)
 
 
-def grid_scale(h: int, w: int) -> float:
-    """The length of a latent token; it gives every grid the area of a 16x16 one."""
-    return BASE_EDGE / math.sqrt(h * w)
-
-
-def _cells(rows: int, columns: int, step: float) -> NDArray[np.float64]:
+def _cells(rows: int, columns: int, step: int = 1) -> NDArray[np.float64]:
     ys, xs = np.meshgrid(np.arange(rows) + 0.5, np.arange(columns) + 0.5, indexing="ij")
     return np.stack([np.zeros(rows * columns), ys.ravel() * step, xs.ravel() * step], axis=1)
 
 
 def grid_positions(h: int, w: int) -> NDArray[np.float32]:
-    """Positions of latent tokens: noise tokens of a picture, and clean tokens of a reference."""
-    return _cells(h, w, grid_scale(h, w)).astype(np.float32)
+    """Positions of latent tokens, one apart: noise tokens of a picture, and clean tokens of a
+    reference."""
+    return _cells(h, w).astype(np.float32)
 
 
 def vision_positions(h: int, w: int, p0: float) -> NDArray[np.float32]:
     """Positions of a picture's ViT tokens in the planner, for the latent grid h by w."""
     rows, columns = vision_grid(h, w)
-    step = TOKENS_PER_VISION_TOKEN * grid_scale(h, w)
-    return (_cells(rows, columns, step) + p0).astype(np.float32)
+    return (_cells(rows, columns, TOKENS_PER_VISION_TOKEN) + p0).astype(np.float32)
 
 
 def picture_extent(h: int, w: int) -> int:
     """How far a picture moves the text position on."""
-    # The margin keeps an exact product such as 16.000000000000004 from counting one more.
-    return math.ceil(max(h, w) * grid_scale(h, w) - 1e-6)
+    return max(h, w)
 
 
 class _Builder:

@@ -98,7 +98,7 @@ def test_writer_and_reader_agree(bundle: Path) -> None:
         (lambda d: d["components"]["commit"].update(variants=[]), "at least one variant"),
         (lambda d: d["components"]["commit"]["inputs"][0].update(name="x"), "commit.inputs"),
         (lambda d: d["components"]["planner"].update(state=[]), "planner.state: missing"),
-        (lambda d: d["requires"].update(abi=0), "expected ABI 1, found 0"),
+        (lambda d: d["requires"].update(abi=0), "expected ABI 2, found 0"),
         (lambda d: d.update(schema="1"), "integer 'schema'"),
         (lambda d: d.update(schema=0), "schema 1 or newer"),
     ],

@@ -65,18 +65,20 @@ def test_positions_of_a_document(tokenizer) -> None:
     assert built.positions.dtype == np.float32 and built.tokens.dtype == np.int64
 
 
-def test_grids_have_the_same_area() -> None:
+def test_latent_tokens_are_one_apart_in_every_grid() -> None:
     for h, w in ((16, 16), (10, 24), (24, 12), (4, 32)):
         positions = grid_positions(h, w)
         assert positions.shape == (h * w, 3)
-        extent = 2 * positions.mean(axis=0)
-        assert extent[1] * extent[2] == pytest.approx(256, rel=1e-4)
-        assert positions[1].tolist() == pytest.approx([0, 8 / (h * w) ** 0.5, 24 / (h * w) ** 0.5])
+        assert positions[0].tolist() == [0, 0.5, 0.5]
+        assert positions[w + 1].tolist() == [0, 1.5, 1.5]
+        assert positions[-1].tolist() == [0, h - 0.5, w - 0.5]
         vision = vision_positions(h, w, 7)
         assert len(vision) == -(-h // 4) * -(-w // 4)
         assert (vision[:, 0] == 7).all()
+        # A feature of the planner's eyes stands in the middle of the tokens it covers.
+        assert vision[0, 1:].tolist() == [9, 9]
     assert picture_extent(16, 16) == 16
-    assert picture_extent(10, 24) == int(np.ceil(24 * 16 / 240**0.5))
+    assert picture_extent(10, 24) == 24
 
 
 def test_any_text_survives(tokenizer) -> None:
