@@ -115,6 +115,7 @@ def test_latent_tokens_are_one_apart_at_any_size(grid: Grid, start: int) -> None
 
 def test_a_picture_takes_as_many_positions_as_its_longer_side_has_tokens() -> None:
     assert picture_extent(Grid(16, 16)) == 16
+    assert picture_extent(Grid(8, 8)) == 8
     assert picture_extent(Grid(8, 64)) == 64
 
 

@@ -103,12 +103,10 @@ class PlannerBatches:
             document = self._document(rng, names[rng.choice(len(names), p=shares)])
             pairs.append((document, build_sequence(document, tokenizer)))
         looks = self._looks(rng) if self.options.looks else None
-        if not pairs:
-            return PlannerBatch([], looks)
         pairs.sort(key=lambda pair: len(pair[1].tokens))
-        groups: list[list[tuple[Document, Sequence]]] = [[]]
+        groups: list[list[tuple[Document, Sequence]]] = []
         for pair in pairs:
-            if (len(groups[-1]) + 1) * len(pair[1].tokens) > self.options.tokens and groups[-1]:
+            if not groups or (len(groups[-1]) + 1) * len(pair[1].tokens) > self.options.tokens:
                 groups.append([])
             groups[-1].append(pair)
         documents = [self._pad(group, step >= self.options.proxy_steps) for group in groups]
