@@ -44,7 +44,8 @@ CROWD = 3
 @dataclass(frozen=True)
 class DrawingOptions:
     """`tasks` and their `weights`; `hide` is how often a character that a reference shows loses
-    its kind, colour and accessory in the text; `sizes` beyond the base come `other_sizes` often.
+    its kind, colour and accessory in the text; `sizes` beyond the base come `other_sizes` often,
+    `alike` batches in a row at one size: as many processes then take equally long.
     Latent tokens under characters and props count `foreground` times, and `telling` times more
     those of accessories and of markings that a reference shows. No picture has more than
     `most_characters`; the share `crowds` of the text-to-image pictures has three or more."""
@@ -66,6 +67,7 @@ class DrawingOptions:
         (512, 128),
     )
     other_sizes: float = 0.1
+    alike: int = 2
     foreground: float = 3.0
     telling: float = 2.0
     most_characters: int = 4
@@ -151,9 +153,7 @@ class DrawingBatches:
         options = self.options
         tokenizer = load_tokenizer(self.path)
         rng = np.random.default_rng((self.seed, step))
-        size = options.base
-        if rng.random() < options.other_sizes:
-            size = options.sizes[rng.integers(len(options.sizes))]
+        size = self._size(step)
         weights = np.array(options.weights) / sum(options.weights)
         groups: dict[int, list[_Sample]] = {0: [], 1: [], 2: []}
         for _ in range(options.pictures):
@@ -161,6 +161,14 @@ class DrawingBatches:
             sample = self._sample(resized(self._document(rng, task), size), tokenizer, rng)
             groups[min(2, len(sample.earlier))].append(sample)
         return [self._collate(samples, size) for samples in groups.values() if samples]
+
+    def _size(self, step: int) -> tuple[int, int]:
+        """The size of every picture of batch `step`."""
+        options = self.options
+        rng = np.random.default_rng((self.seed, step // options.alike, 1))
+        if rng.random() >= options.other_sizes:
+            return options.base
+        return options.sizes[rng.integers(len(options.sizes))]
 
     def _document(self, rng: np.random.Generator, task: str) -> Document:
         """One of `task` with as many characters as the options want."""

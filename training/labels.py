@@ -50,6 +50,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "weather": WEATHERS,
     "style": STYLES,
 }
+CLASSES = tuple(len(names) for names in GROUPS.values())
 _COLUMN = {name: i for i, name in enumerate(GROUPS)}
 TOKEN = 16
 # One feature of the planner's eyes is made of so many patches, two by two, of 32 x 32 pixels.

@@ -59,6 +59,13 @@ class Context:
             self.grid,
         )
 
+    def focused(self, chosen: Tensor) -> Context:
+        """With the tokens `chosen` [B, K] of each sample's picture alone."""
+        missing = self.clean.shape[1] - chosen.shape[1]
+        mask = self.mask[..., : self.mask.shape[-1] - missing]
+        clean = take_tokens(self.clean, chosen)
+        return Context(clean, self.positions[chosen], self.window, mask, self.grid)
+
 
 def token_weight(drawing: Drawing, scale_down: int) -> Tensor:
     """The drawing's token weights [B, h * w], averaged to the grid that is trained."""

@@ -49,6 +49,20 @@ def linear(graph: GraphBuilder, x: str, layer: Any, name: str) -> str:
     return graph.linear(x, matrix_of(layer), name, bias)
 
 
+def convolution(graph: GraphBuilder, x: str, layer: nn.Conv2d, name: str) -> str:
+    """A plain convolution of x [1, C, H, W]."""
+    weight = graph.storage.weight(graph, array_of(layer.weight), name, axis=0)
+    inputs = [x, weight]
+    if layer.bias is not None:
+        inputs.append(graph.tensor(array_of(layer.bias), f"{name}.bias"))
+    if not isinstance(layer.padding, tuple) or layer.groups != 1 or layer.padding_mode != "zeros":
+        raise ExportError(f"{name}: expected a plain convolution with zero padding, found {layer}")
+    return graph.op(
+        "Conv", *inputs, kernel_shape=list(layer.kernel_size), strides=list(layer.stride),
+        pads=[*layer.padding, *layer.padding], dilations=list(layer.dilation),
+    )  # fmt: skip
+
+
 def silu(graph: GraphBuilder, x: str) -> str:
     return graph.op("Mul", x, graph.op("Sigmoid", x))
 

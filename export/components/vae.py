@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from export.components.layers import array_of, silu
+from export.components.layers import array_of, convolution, silu
 from export.components.pixels import premultiply, straight
 from export.errors import ExportError
 from export.graph import GraphBuilder
@@ -47,10 +47,10 @@ def _sequence(graph: GraphBuilder, x: str, layers: nn.Sequential, name: str) -> 
 
 def _layer(graph: GraphBuilder, x: str, layer: nn.Module) -> str:
     if isinstance(layer, nn.Conv2d):
-        return _convolution(graph, x, layer, "conv")
+        return convolution(graph, x, layer, "conv")
     if isinstance(layer, ResidualBlock):
-        y = _convolution(graph, silu(graph, x), layer.first, "first")
-        return graph.op("Add", x, _convolution(graph, silu(graph, y), layer.second, "second"))
+        y = convolution(graph, silu(graph, x), layer.first, "first")
+        return graph.op("Add", x, convolution(graph, silu(graph, y), layer.second, "second"))
     if isinstance(layer, nn.SiLU):
         return silu(graph, x)
     if isinstance(layer, nn.PixelShuffle):
@@ -61,19 +61,6 @@ def _layer(graph: GraphBuilder, x: str, layer: nn.Module) -> str:
         f"expected convolutions, residual blocks, SiLU and pixel shuffles in the VAE, found "
         f"{type(layer).__name__}; give export.components.vae a form for it"
     )
-
-
-def _convolution(graph: GraphBuilder, x: str, layer: nn.Conv2d, name: str) -> str:
-    weight = graph.storage.weight(graph, array_of(layer.weight), name, axis=0)
-    inputs = [x, weight]
-    if layer.bias is not None:
-        inputs.append(graph.tensor(array_of(layer.bias), f"{name}.bias"))
-    if not isinstance(layer.padding, tuple) or layer.groups != 1 or layer.padding_mode != "zeros":
-        raise ExportError(f"{name}: expected a plain convolution with zero padding, found {layer}")
-    return graph.op(
-        "Conv", *inputs, kernel_shape=list(layer.kernel_size), strides=list(layer.stride),
-        pads=[*layer.padding, *layer.padding], dilations=list(layer.dilation),
-    )  # fmt: skip
 
 
 def _unshuffle(graph: GraphBuilder, x: str, factor: int) -> str:

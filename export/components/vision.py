@@ -7,15 +7,18 @@ stand in the order (row, column, row in cell, column in cell), so a cell is cont
 from __future__ import annotations
 
 from onnx import TensorProto
+from torch import nn
 
 from export.components.layers import (
     array_of,
+    convolution,
     gated_ffn,
     linear,
     merge,
     parts,
     qkv,
     rms_norm,
+    silu,
 )
 from export.components.pixels import premultiply
 from export.graph import GraphBuilder
@@ -36,33 +39,64 @@ def build_vision(graph: GraphBuilder, vision: Vision) -> None:
 
 def _patches(graph: GraphBuilder, vision: Vision) -> tuple[str, str, str]:
     """Embedded patches [1, patches, width], and the number of cell rows and columns ([1])."""
-    config, cell = vision.config, vision.cell
-    merge, patch = config.merge, config.patch
-    cells, halves, padding = [], [], []
+    config = vision.config
+    pixels, cells = _whole_cells(graph, vision.cell)
+    with graph.scope("cells"):
+        halves = [graph.op("Mul", n, graph.ints([vision.cell // 2])) for n in cells]
+        pairs = halves[0], graph.ints([2]), halves[1], graph.ints([2, 4])
+        x = graph.op("Reshape", pixels, graph.op("Concat", *pairs, axis=0))
+        x = graph.op("ReduceMean", x, graph.ints([1, 3]), keepdims=0)
+        inside = graph.ints([config.merge, config.patch])
+        places = cells[0], inside, cells[1], inside, graph.ints([4])
+        x = graph.op("Reshape", x, graph.op("Concat", *places, axis=0))
+        x = graph.op("Transpose", x, perm=[0, 3, 1, 4, 6, 2, 5])
+        x = graph.reshape(x, [1, -1, 4 * config.patch**2])
+        x = _centred(graph, x)
+    x = linear(graph, graph.enter(x), vision.patch, "patch")
+    if vision.stem is not None:
+        x = graph.op("Add", x, _stem(graph, pixels, vision.stem, config.merge, cells))
+    return x, cells[0], cells[1]
+
+
+def _whole_cells(graph: GraphBuilder, cell: int) -> tuple[str, tuple[str, str]]:
+    """Premultiplied pixels [H', W', 4] padded to whole cells, and how many there are ([1] each)."""
+    counts, padding = [], []
     with graph.scope("cells"):
         for axis in (0, 1):
             size = graph.op("Shape", "image", start=axis, end=axis + 1)
             count = graph.op("Add", size, graph.ints([cell - 1]))
             count = graph.op("Div", count, graph.ints([cell]))
             covered = graph.op("Mul", count, graph.ints([cell]))
-            cells.append(count)
-            halves.append(graph.op("Mul", count, graph.ints([merge * patch])))
+            counts.append(count)
             padding.append(graph.op("Sub", covered, size))
-        zeros = graph.ints([0, 0, 0])
-        pads = graph.op("Concat", zeros, *padding, graph.ints([0]), axis=0)
+        pads = graph.op("Concat", graph.ints([0, 0, 0]), *padding, graph.ints([0]), axis=0)
         with graph.exact():
-            x = graph.op("Pad", premultiply(graph, "image"), pads)
-        pairs = halves[0], graph.ints([2]), halves[1], graph.ints([2, 4])
-        x = graph.op("Reshape", x, graph.op("Concat", *pairs, axis=0))
-        x = graph.op("ReduceMean", x, graph.ints([1, 3]), keepdims=0)
-        inside = graph.ints([merge, patch])
-        places = cells[0], inside, cells[1], inside, graph.ints([4])
-        x = graph.op("Reshape", x, graph.op("Concat", *places, axis=0))
-        x = graph.op("Transpose", x, perm=[0, 3, 1, 4, 6, 2, 5])
-        x = graph.reshape(x, [1, -1, 4 * patch**2])
-        with graph.exact():
-            x = graph.op("Sub", graph.op("Mul", x, graph.number(2.0)), graph.number(1.0))
-    return linear(graph, graph.enter(x), vision.patch, "patch"), cells[0], cells[1]
+            pixels = graph.op("Pad", premultiply(graph, "image"), pads)
+    return pixels, (counts[0], counts[1])
+
+
+def _centred(graph: GraphBuilder, x: str) -> str:
+    """0 to 1 becomes -1 to 1."""
+    with graph.exact():
+        return graph.op("Sub", graph.op("Mul", x, graph.number(2.0)), graph.number(1.0))
+
+
+def _stem(
+    graph: GraphBuilder, pixels: str, stem: nn.Sequential, merge: int, cells: tuple[str, str]
+) -> str:
+    """What the convolutions see, [1, patches, width] in the order of the patches."""
+    x = graph.op("Transpose", _centred(graph, pixels), perm=[2, 0, 1])
+    x = graph.enter(graph.op("Unsqueeze", x, graph.ints([0])))
+    width = 0
+    for index, layer in enumerate(stem):
+        if isinstance(layer, nn.Conv2d):
+            x, width = convolution(graph, x, layer, f"stem.{index}"), layer.out_channels
+        else:
+            x = silu(graph, x)
+    places = graph.ints([width]), cells[0], graph.ints([merge]), cells[1], graph.ints([merge])
+    x = graph.op("Reshape", x, graph.op("Concat", *places, axis=0))
+    x = graph.op("Transpose", x, perm=[1, 3, 2, 4, 0])
+    return graph.reshape(x, [1, -1, width])
 
 
 def _rope(graph: GraphBuilder, vision: Vision, rows: str, columns: str) -> tuple[str, str]:

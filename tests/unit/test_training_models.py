@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="models need the training extra")
 
 from training.errors import TrainingError  # noqa: E402
 from training.models import VAE, Planner, Visualizer, config_from_dict, named_config  # noqa: E402
-from training.models.config import TwinConfig  # noqa: E402
+from training.models.config import TwinConfig, VisionConfig  # noqa: E402
 from training.models.dpcw import dpcw_attention  # noqa: E402
 from training.models.rope import frequencies, rope_tables, rotate  # noqa: E402
 from training.models.vae import grid_of, pixel_metric, straight, tokens_of  # noqa: E402
-from training.models.vision import premultiply  # noqa: E402
+from training.models.vision import Vision, premultiply  # noqa: E402
 
 CONFIG = named_config("tiny")
 
@@ -96,6 +98,17 @@ def test_vision_gives_one_feature_for_each_64_pixels_begun(height: int, width: i
     assert features.shape == (2, -(-height // 64) * -(-width // 64), CONFIG.twin.width)
 
 
+def test_the_eyes_start_with_their_patches_alone() -> None:
+    """So that convolutions can be given to a planner that sees already."""
+    vision, pixels = Vision(CONFIG.planner.vision, CONFIG.twin.width), torch.rand(1, 4, 64, 128)
+    plain = Vision(replace(CONFIG.planner.vision, stem=()), CONFIG.twin.width)
+    plain.load_state_dict({n: p for n, p in vision.state_dict().items() if "stem" not in n})
+    assert torch.equal(vision(pixels), plain(pixels))
+    last = vision.stem[-1]
+    torch.nn.init.normal_(last.weight)
+    assert not torch.allclose(vision(pixels), plain(pixels))
+
+
 def test_visualizer_starts_from_the_planners_attention() -> None:
     planner, model = stirred(Planner(CONFIG)), Visualizer(CONFIG)
     model.start_from(planner)
@@ -127,13 +140,13 @@ def test_configuration_round_trip_and_its_errors() -> None:
         config_from_dict({**data, "colour": 1})
     with pytest.raises(TrainingError, match="divide"):
         TwinConfig(1, 64, 3, 2, 32, (4, 6, 6))
+    with pytest.raises(TrainingError, match="halves 3 times"):
+        VisionConfig(1, 32, 1, 64, patch=16, stem=(4, 4))
     with pytest.raises(TrainingError, match="storybook"):
         named_config("huge")
 
 
 def test_additive_timestep_is_a_configuration() -> None:
-    from dataclasses import replace
-
     config = replace(CONFIG, visualizer=replace(CONFIG.visualizer, timestep="additive"))
     model = stirred(Visualizer(config))
     empty = torch.zeros(1, CONFIG.twin.kv_heads, 0, CONFIG.twin.head_dim)

@@ -24,14 +24,29 @@ from training.drawing import (  # noqa: E402
 from training.loop import train  # noqa: E402
 from training.models import named_config  # noqa: E402
 from training.recipe import LoopConfig  # noqa: E402
-from training.sequence import build_sequence  # noqa: E402
+from training.sequence import (  # noqa: E402
+    ASSISTANT,
+    BOI,
+    END_IMAGINE,
+    EOS,
+    IMAGE,
+    IMAGINE,
+    build_sequence,
+)
 from training.stages.distill import DistillOptions, DistillStage  # noqa: E402
-from training.stages.planner import PlannerBatches, PlannerOptions, PlannerStage  # noqa: E402
+from training.stages.planner import (  # noqa: E402
+    PlannerBatches,
+    PlannerOptions,
+    PlannerStage,
+    next_token_loss,
+    turning_points,
+)
 from training.stages.vae import VAEOptions, VAEStage  # noqa: E402
 from training.stages.visualizer import VisualizerOptions, VisualizerStage  # noqa: E402
 from training.storyworld.documents import sample_document  # noqa: E402
 from training.storyworld.text import describe, parse  # noqa: E402
 from training.tokenizer import load_tokenizer  # noqa: E402
+from training.window import integrate, shifted_times  # noqa: E402
 
 TINY = named_config("tiny")
 ONCE = LoopConfig(steps=1, warmup=1, log_every=1, save_every=1, sample_every=1, workers=0)
@@ -73,6 +88,33 @@ def test_binding_documents_name_the_actions_of_several(checkpoint: Path) -> None
     for _ in range(6):
         asked = batches._document(rng, "t2i").turns[0].asked["characters"]
         assert sum("action" in character for character in asked) >= 2
+
+
+def test_counted_stories_say_in_how_many_pictures(checkpoint: Path) -> None:
+    options = PlannerOptions(documents=4, tasks={"story": 1.0}, counted=1.0)
+    batches = PlannerBatches(options, 0, checkpoint / "tokenizer.json")
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        document = batches._document(rng, "story")
+        assert document.turns[0].asked["pictures"] == len(list(document.pictures()))
+
+
+def test_turning_points_are_where_text_and_pictures_change_places() -> None:
+    tokens = torch.tensor([[ASSISTANT, 50, IMAGINE, 51, END_IMAGINE, BOI, IMAGE, IMAGE, 52, EOS]])
+    points = turning_points(tokens)[0].nonzero().flatten() + 1
+    # The loss leaves pictures themselves out, so the second of them does not matter.
+    assert [int(i) for i in points if tokens[0, i] != IMAGE] == [2, 8, 9]
+
+
+def test_turning_points_weigh_in_the_planners_loss(checkpoint: Path) -> None:
+    batches = PlannerBatches(PlannerOptions(documents=2), 0, checkpoint / "tokenizer.json")
+    (batch,) = batches(0).documents
+    planner = load_checkpoint(checkpoint).planner
+    assert planner is not None
+    with torch.no_grad():
+        losses = [next_token_loss(planner, batch, weight)[0] for weight in (0.0, 1.0, 2.0)]
+    assert losses[0] < losses[1] < losses[2]
+    assert torch.allclose(losses[1] - losses[0], losses[2] - losses[1], rtol=1e-3)
 
 
 def test_planner_stage_trains_the_tokenizer_that_is_not_there(tmp_path: Path) -> None:
@@ -190,6 +232,33 @@ def test_the_visualizer_prepares_a_batch_once_for_all_its_visits(
     monkeypatch.setattr(stage, "_prepare", lambda batch: made.append(1) or prepare(batch))
     train(stage, replace(ONCE, steps=4, save_every=4, sample_every=4), tmp_path, 0)
     assert len(made) == 2
+
+
+def test_on_policy_starts_are_where_the_models_own_steps_led(checkpoint: Path) -> None:
+    options = VisualizerOptions(DRAWING, on_policy=1.0, sample_shift=4.0)
+    stage = VisualizerStage(TINY, options, 0, planner=checkpoint, vae=checkpoint, start=checkpoint)
+    prepared = stage._prepare(stage.studio.batches(0))[0]
+    context = stage._context(prepared, focused=False)
+    torch.manual_seed(1)
+    x, t = stage._start(context)
+    torch.manual_seed(1)
+    noise = torch.randn_like(context.clean)
+    times = shifted_times(4, 4.0)
+    step = times.index(round(float(t[0]), 6))
+    assert 0 < step < 4
+    assert torch.equal(x, integrate(stage.visualizer, context, noise, times[: step + 1]))
+    error, _ = stage._errors(context, prepared.drawing, focused=True)
+    error.backward()
+    assert any(p.grad is not None and p.grad.any() for p in stage.visualizer.parameters())
+
+
+def test_batches_in_a_row_have_one_size(checkpoint: Path) -> None:
+    options = DrawingOptions(pictures=1, other_sizes=0.5, alike=3)
+    batches = DrawingBatches(options, 0, checkpoint / "tokenizer.json")
+    sizes = [batches(step)[0].target.shape[1:3] for step in range(18)]
+    runs = [set(sizes[i : i + 3]) for i in range(0, 18, 3)]
+    assert all(len(run) == 1 for run in runs)
+    assert len(set.union(*runs)) > 1
 
 
 def test_resized_changes_every_picture() -> None:

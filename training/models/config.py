@@ -35,7 +35,9 @@ class TwinConfig:
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """The planner's eyes: patches of `patch` half-size pixels, merged two by two."""
+    """The planner's eyes: patches of `patch` half-size pixels, merged two by two. `stem` are the
+    channels of convolutions that halve the whole picture down to one place a patch but for the
+    last halving, whose channels are `width`; none where it is empty."""
 
     layers: int
     width: int
@@ -43,6 +45,14 @@ class VisionConfig:
     ffn: int
     patch: int = 16
     merge: int = 2
+    stem: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.stem and 2 ** (len(self.stem) + 1) != 2 * self.patch:
+            raise TrainingError(
+                f"a stem of {len(self.stem)} convolutions and a last one halves "
+                f"{len(self.stem) + 1} times, which is not a patch of {2 * self.patch} pixels"
+            )
 
 
 @dataclass(frozen=True)
@@ -106,14 +116,14 @@ CONFIGS: dict[str, ModelConfig] = {
     "storybook": ModelConfig(
         name="storybook",
         twin=TwinConfig(8, 384, 6, 3, 64, (8, 12, 12)),
-        planner=PlannerConfig(2048, 512, VisionConfig(4, 192, 3, 512)),
+        planner=PlannerConfig(2048, 512, VisionConfig(4, 192, 3, 512, stem=(16, 32, 64, 128))),
         visualizer=VisualizerConfig(1280),
         vae=VAEConfig((32, 64, 128, 224), (0, 1, 1, 2)),
     ),
     "tiny": ModelConfig(
         name="tiny",
         twin=TwinConfig(2, 64, 2, 1, 32, (4, 6, 6)),
-        planner=PlannerConfig(2048, 128, VisionConfig(1, 32, 1, 64)),
+        planner=PlannerConfig(2048, 128, VisionConfig(1, 32, 1, 64, stem=(4, 4, 8, 8))),
         visualizer=VisualizerConfig(128, time_features=32),
         vae=VAEConfig((8, 8, 16, 16), (0, 0, 1, 1)),
     ),

@@ -42,6 +42,23 @@ class VisionBlock(nn.Module):
         return x + self.ffn(self.ffn_norm(x))
 
 
+def _stem(config: VisionConfig) -> nn.Sequential:
+    """Convolutions that halve the picture to one place a patch (Xiao et al. 2021); the last one
+    starts at 0, beside the patches' own projection."""
+    layers: list[nn.Module] = []
+    channels = 4
+    for width in (*config.stem, config.width):
+        conv = nn.Conv2d(channels, width, 3, stride=2, padding=1)
+        nn.init.normal_(conv.weight, 0.0, (2.0 / conv.weight[0].numel()) ** 0.5)
+        nn.init.zeros_(conv.bias)
+        layers += [conv, nn.SiLU()]
+        channels = width
+    last = layers[-2]
+    assert isinstance(last, nn.Conv2d)
+    nn.init.zeros_(last.weight)
+    return nn.Sequential(*layers[:-1])
+
+
 class Vision(nn.Module):
     def __init__(self, config: VisionConfig, out_width: int) -> None:
         super().__init__()
@@ -54,6 +71,7 @@ class Vision(nn.Module):
         )
         self.cell = 2 * config.patch * config.merge
         self.patch = nn.Linear(4 * config.patch**2, config.width)
+        self.stem = _stem(config) if config.stem else None
         self.blocks = nn.ModuleList(VisionBlock(twin, config.ffn) for _ in range(config.layers))
         self.norm = RMSNorm(config.width)
         self.merge = nn.Sequential(
@@ -67,17 +85,24 @@ class Vision(nn.Module):
         batch, _, height, width = pixels.shape
         rows, columns = -(-height // self.cell), -(-width // self.cell)
         pixels = F.pad(pixels, (0, columns * self.cell - width, 0, rows * self.cell - height))
-        x = F.avg_pool2d(pixels, 2)
-        merge, patch = self.config.merge, self.config.patch
-        # Patches in the order (row, column, row in cell, column in cell), so a cell is contiguous.
-        x = x.reshape(batch, 4, rows, merge, patch, columns, merge, patch)
-        x = x.permute(0, 2, 5, 3, 6, 1, 4, 7)
-        x = self.patch(x.reshape(batch, rows * columns * merge**2, 4 * patch**2) * 2 - 1)
+        x = self.patch(self._cells(F.avg_pool2d(pixels, 2), self.config.patch) * 2 - 1)
+        if self.stem is not None:
+            x = x + self._cells(self.stem(pixels * 2 - 1), 1)
         rope = rope_tables(self.positions(rows, columns, x.device), self.rope_table)
         for block in self.blocks:
             x = block(x, rope)
         x = self.norm(x).reshape(batch, rows * columns, -1)
         return self.merge(x)
+
+    def _cells(self, x: Tensor, patch: int) -> Tensor:
+        """[B, C, h, w] → [B, patches, C * patch^2], in the order (row, column, row in cell, column
+        in cell), so that a cell is contiguous."""
+        batch, channels, height, width = x.shape
+        merge = self.config.merge
+        rows, columns = height // (merge * patch), width // (merge * patch)
+        x = x.reshape(batch, channels, rows, merge, patch, columns, merge, patch)
+        x = x.permute(0, 2, 5, 3, 6, 1, 4, 7)
+        return x.reshape(batch, rows * columns * merge**2, channels * patch**2)
 
     def positions(self, rows: int, columns: int, device: torch.device) -> Tensor:
         """(0, row, column) of every patch in the order of `forward`: float32 [patches, 3]."""

@@ -29,12 +29,12 @@ from training.checkpoint import save_checkpoint
 from training.device import mixed_precision
 from training.errors import TrainingError
 from training.frozen import load_planner
-from training.labels import GROUPS, PATCHES, patch_labels
+from training.labels import CLASSES, PATCHES, patch_labels
 from training.models import ModelConfig, Planner
 from training.models.probe import Probe
 from training.models.vision import premultiply
 from training.pictures import PictureGroup, group_pictures, place_features
-from training.sequence import PAD, Sequence, build_sequence
+from training.sequence import EOS, IMAGE, IMAGINE, PAD, Sequence, build_sequence
 from training.storyworld.documents import TASKS, Document, sample_document
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
@@ -54,7 +54,9 @@ PROMPTS = (
 class PlannerOptions:
     """`documents` a step, in micro-batches of up to `tokens`; `tasks` and their weights. In the
     share `binding` of the text-to-image documents the prompt says of several characters what they
-    do, so that who does what has to be kept apart. `looks` pictures a step are looked at for the
+    do, so that who does what has to be kept apart; in the share `counted` of the stories it says in
+    how many pictures. Where text and pictures change places the loss counts `turning` times: there
+    is decided whether another picture comes. `looks` pictures a step are looked at for the
     probe, whose loss counts `probe_weight` times; without documents the eyes learn alone."""
 
     documents: int = 24
@@ -63,6 +65,8 @@ class PlannerOptions:
     tokenizer_documents: int = 20000
     tasks: dict[str, float] = field(default_factory=lambda: dict(TASKS))
     binding: float = 0.0
+    counted: float = 0.0
+    turning: float = 1.0
     looks: int = 0
     probe_weight: float = 0.3
 
@@ -120,10 +124,13 @@ class PlannerBatches:
         )
 
     def _document(self, rng: np.random.Generator, task: str) -> Document:
-        binding = task == "t2i" and rng.random() < self.options.binding
+        options = self.options
+        binding = task == "t2i" and rng.random() < options.binding
+        counted = task == "story" and rng.random() < options.counted
         while True:
             document = sample_document(rng, task)
-            if not binding or binds_actions(document):
+            fits = not binding or binds_actions(document)
+            if fits and (not counted or document.turns[0].asked.get("pictures")):
                 return document
 
     def _pad(self, group: list[tuple[Document, Sequence]], seeing: bool) -> MicroBatch:
@@ -154,8 +161,15 @@ def binds_actions(document: Document) -> bool:
     return sum("action" in character for character in asked) > 1
 
 
-def next_token_loss(planner: Planner, batch: MicroBatch) -> tuple[Tensor, int, int]:
-    """The summed cross-entropy, the number of predicted tokens, and how many were right."""
+def turning_points(tokens: Tensor) -> Tensor:
+    """Which of the targets [B, S - 1] follow a picture, or begin one or end the turn."""
+    targets = tokens[:, 1:]
+    return (tokens[:, :-1] == IMAGE) | (targets == IMAGINE) | (targets == EOS)
+
+
+def next_token_loss(planner: Planner, batch: MicroBatch, turning: float) -> tuple[Tensor, int, int]:
+    """The summed cross-entropy, in which turning points count `turning` times, the number of
+    predicted tokens, and how many were right."""
     features = place_features(
         planner.vision, batch.pictures, *batch.tokens.shape, planner.config.twin.width
     )
@@ -164,7 +178,9 @@ def next_token_loss(planner: Planner, batch: MicroBatch) -> tuple[Tensor, int, i
     logits = planner.logits(hidden[:, :-1][wanted]).float()
     targets = batch.tokens[:, 1:][wanted]
     right = int((logits.detach().argmax(-1) == targets).sum())
-    return F.cross_entropy(logits, targets, reduction="sum"), len(targets), right
+    weight = torch.where(turning_points(batch.tokens)[wanted], turning, 1.0)
+    errors = F.cross_entropy(logits, targets, reduction="none")
+    return (errors * weight).sum(), len(targets), right
 
 
 class PlannerStage:
@@ -182,7 +198,7 @@ class PlannerStage:
         self.config, self.options = config, options
         planner = Planner(config) if start is None else load_planner(start).requires_grad_(True)
         self.planner = planner
-        self.probe = Probe(config.twin.width, PATCHES * tuple(len(n) for n in GROUPS.values()))
+        self.probe = Probe(config.twin.width, PATCHES * CLASSES)
         self.model = nn.ModuleDict({"planner": planner, "probe": self.probe})
         if start is not None:
             tokenizer = start / "tokenizer.json"
@@ -201,7 +217,7 @@ class PlannerStage:
         total = sum(int(micro.loss_mask[:, 1:].sum()) for micro in batch.documents)
         for micro in batch.documents:
             with mixed_precision(micro.tokens.device):
-                loss, count, right = next_token_loss(self.planner, micro)
+                loss, count, right = next_token_loss(self.planner, micro, self.options.turning)
             metrics = {
                 "loss": loss.item() / count,
                 "accuracy": right / count,

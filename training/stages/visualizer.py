@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from training.device import mixed_precision, moved
 from training.drawing import Drawing
 from training.frozen import load_visualizer, open_studio
-from training.labels import GROUPS
+from training.labels import CLASSES
 from training.models import ModelConfig, Visualizer
 from training.models.probe import Probe
 from training.models.vae import pixel_metric
@@ -27,6 +27,7 @@ from training.window import (
     Context,
     Prepared,
     commit_references,
+    integrate,
     prepare,
     reference_weight,
     shifted_times,
@@ -43,16 +44,19 @@ STEPS, DEFAULT_STEPS = (2, 4, 8, 16), 4
 class VisualizerOptions:
     """`scale_down` 2 trains on pictures of half the edge; `time_mean` moves t towards noise. In
     the share `focus_share` of the batches only the share `focus` of the tokens is there, rather
-    those under figures than others (MaskDiT, Zheng et al. 2024). `probe_weight` weighs the probe's
-    loss. `pixel_share` of the velocity's error is weighed as the decoder shows it in pixels.
-    Blocks of `block` batches are gone through `visits` times. `sample_shift` moves the steps of
-    drawing towards noise, in samples and in what is exported."""
+    those under figures than others (MaskDiT, Zheng et al. 2024). In the share `on_policy` the model
+    goes on from where its own steps led, still towards the truth, and so learns to mend what it
+    began badly. `probe_weight` weighs the probe's loss. `pixel_share` of the velocity's error is
+    weighed as the decoder shows it in pixels. Blocks of `block` batches are gone through `visits`
+    times. `sample_shift` moves the steps of drawing towards noise, in samples and in what is
+    exported."""
 
     drawing: dict[str, Any] = field(default_factory=dict)
     scale_down: int = 1
     draws: int = 2
     time_mean: float = 0.0
     time_deviation: float = 1.0
+    on_policy: float = 0.0
     condition_dropout: float = 0.05
     focus: float = 0.45
     focus_share: float = 0.8
@@ -92,7 +96,7 @@ class VisualizerStage:
             self.visualizer.start_from(self.studio.planner)
         else:
             self.visualizer = load_visualizer(start)
-        probe = Probe(config.twin.width, tuple(len(names) for names in GROUPS.values()))
+        probe = Probe(config.twin.width, CLASSES)
         self.probe = probe
         self.model = nn.ModuleDict({"visualizer": self.visualizer, "probe": probe})
         self.metric = self._metric()
@@ -154,28 +158,34 @@ class VisualizerStage:
         the samples of `many`: those of `drawing`, once or several times over."""
         options = self.options
         count = len(many.clean) // len(drawing.target)
-        noise = torch.randn_like(many.clean)
-        t = (
-            torch.randn(len(noise), device=noise.device) * options.time_deviation
-            + options.time_mean
-        )
-        t = t.sigmoid()
-        noisy = (1 - t[:, None, None]) * many.clean + t[:, None, None] * noise
-        dropped = torch.rand(len(noise), device=noise.device) < options.condition_dropout
+        dropped = torch.rand(len(many.clean), device=many.clean.device) < options.condition_dropout
         many.mask[..., : drawing.index.shape[1]] &= ~dropped[:, None, None, None]
-        v = noise - many.clean
         weight = token_weight(drawing, options.scale_down).repeat(count, 1)
         labels = token_labels(drawing, options.scale_down).repeat(count, 1, 1)
-        positions, mask = many.positions, many.mask
         if focused:
             chosen = focus(weight, options.focus)
-            noisy, v, labels = (take_tokens(x, chosen) for x in (noisy, v, labels))
-            positions, weight = positions[chosen], weight.gather(1, chosen)
-            mask = mask[..., : mask.shape[-1] - many.clean.shape[1] + chosen.shape[1]]
-        drawn, hidden = self.visualizer.observed(noisy, positions, t, many.window, mask)
+            many, labels = many.focused(chosen), take_tokens(labels, chosen)
+            weight = weight.gather(1, chosen)
+        x, t = self._start(many)
+        v = (x - many.clean) / t[:, None, None]
+        drawn, hidden = self.visualizer.observed(x, many.positions, t, many.window, many.mask)
         missed = (drawn.float() - v) @ self.metric
         error = (missed.square().mean(-1) * weight).mean()
         return error, self.probe(hidden, labels)
+
+    def _start(self, many: Context) -> tuple[Tensor, Tensor]:
+        """What the model is to go on from: x [B, T, C] and its times [B]. Noised truths, or where
+        the model itself came to from noise after one or more steps of its schedule."""
+        options = self.options
+        noise = torch.randn_like(many.clean)
+        if float(torch.rand(())) < options.on_policy:
+            times = shifted_times(DEFAULT_STEPS, options.sample_shift)
+            step = 1 + int(torch.randint(DEFAULT_STEPS - 1, ()))
+            x = integrate(self.visualizer, many, noise, times[: step + 1])
+            return x, torch.full((len(x),), times[step], device=x.device)
+        t = torch.randn(len(noise), device=noise.device)
+        t = (t * options.time_deviation + options.time_mean).sigmoid()
+        return (1 - t[:, None, None]) * many.clean + t[:, None, None] * noise, t
 
     def save(self, folder: Path, step: int) -> None:
         shift = self.options.sample_shift
