@@ -19,6 +19,12 @@ def premultiply(graph: GraphBuilder, image: str) -> str:
     return graph.op("Concat", graph.op("Mul", color, alpha), alpha, axis=-1)
 
 
+def centred(graph: GraphBuilder, x: str) -> str:
+    """0 to 1 becomes -1 to 1, in float32."""
+    with graph.exact():
+        return graph.op("Sub", graph.op("Mul", x, graph.number(2.0)), graph.number(1.0))
+
+
 def straight(graph: GraphBuilder, pixels: str, output: str) -> None:
     """float32 premultiplied [1, 4, H, W] → uint8 straight [H, W, 4] under the name `output`.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from export.components.layers import array_of, convolution, silu
-from export.components.pixels import premultiply, straight
+from export.components.pixels import centred, premultiply, straight
 from export.errors import ExportError
 from export.graph import GraphBuilder
 from training.models import VAE
@@ -30,7 +30,7 @@ def build_vae_encode(graph: GraphBuilder, vae: VAE) -> None:
     with graph.exact():
         x = graph.op("Transpose", premultiply(graph, "image"), perm=[2, 0, 1])
         x = graph.op("Unsqueeze", x, graph.ints([0]))
-        x = graph.op("Sub", graph.op("Mul", x, graph.number(2.0)), graph.number(1.0))
+        x = centred(graph, x)
     x = graph.leave(_sequence(graph, graph.enter(x), vae.encoder, "encoder"))
     with graph.exact():
         x = graph.op("Sub", x, graph.tensor(array_of(vae.shift), "shift"))

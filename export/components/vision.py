@@ -2,6 +2,7 @@
 
 Premultiplying, padding to whole cells and halving are part of the graph; any size works. Patches
 stand in the order (row, column, row in cell, column in cell), so a cell is contiguous.
+The convolutions of the stem see the padded picture at its full size.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from export.components.layers import (
     rms_norm,
     silu,
 )
-from export.components.pixels import premultiply
+from export.components.pixels import centred, premultiply
 from export.graph import GraphBuilder
 from training.models.vision import Vision, VisionBlock
 
@@ -51,7 +52,7 @@ def _patches(graph: GraphBuilder, vision: Vision) -> tuple[str, str, str]:
         x = graph.op("Reshape", x, graph.op("Concat", *places, axis=0))
         x = graph.op("Transpose", x, perm=[0, 3, 1, 4, 6, 2, 5])
         x = graph.reshape(x, [1, -1, 4 * config.patch**2])
-        x = _centred(graph, x)
+        x = centred(graph, x)
     x = linear(graph, graph.enter(x), vision.patch, "patch")
     if vision.stem is not None:
         x = graph.op("Add", x, _stem(graph, pixels, vision.stem, config.merge, cells))
@@ -75,17 +76,11 @@ def _whole_cells(graph: GraphBuilder, cell: int) -> tuple[str, tuple[str, str]]:
     return pixels, (counts[0], counts[1])
 
 
-def _centred(graph: GraphBuilder, x: str) -> str:
-    """0 to 1 becomes -1 to 1."""
-    with graph.exact():
-        return graph.op("Sub", graph.op("Mul", x, graph.number(2.0)), graph.number(1.0))
-
-
 def _stem(
     graph: GraphBuilder, pixels: str, stem: nn.Sequential, merge: int, cells: tuple[str, str]
 ) -> str:
     """What the convolutions see, [1, patches, width] in the order of the patches."""
-    x = graph.op("Transpose", _centred(graph, pixels), perm=[2, 0, 1])
+    x = graph.op("Transpose", centred(graph, pixels), perm=[2, 0, 1])
     x = graph.enter(graph.op("Unsqueeze", x, graph.ints([0])))
     width = 0
     for index, layer in enumerate(stem):

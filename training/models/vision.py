@@ -1,7 +1,8 @@
 """The planner's eyes: a small ViT from RGBA pixels to features in the planner's width.
 
-One feature covers 64x64 pixels: the picture is halved, cut into 16-pixel patches, seen by a
-bidirectional transformer, and merged two by two.
+One feature covers 64x64 pixels: the picture is halved and cut into 16-pixel patches, to each of
+which convolutions over the whole picture add what they see, where the configuration has a stem;
+then seen by a bidirectional transformer, and merged two by two.
 
 | tensor | shape | dtype |
 | --- | --- | --- |
