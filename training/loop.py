@@ -75,6 +75,14 @@ class Workers:
             dist.barrier()
             dist.destroy_process_group()
 
+    def agree(self, value: float) -> float:
+        """The first process's `value`."""
+        if self.count == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64)
+        dist.broadcast(shared, 0)
+        return float(shared)
+
     def average_gradients(self, parameters: list[nn.Parameter]) -> None:
         """Every process ends with the mean; one message, in the order of the parameters."""
         if self.count == 1:
@@ -117,22 +125,26 @@ def train(
     stage.to(device)
     optimizers = build_optimizers(stage.model, config)
     average = Average(stage.model, config.ema)
-    start = _resume(folder, stage.model, optimizers, average)
+    start, spent = _resume(folder, stage.model, optimizers, average)
     loader = DataLoader(
         _Steps(stage.batches, config.steps, workers),
         batch_size=None,
         sampler=range(start, config.steps),
         num_workers=config.workers,
-        prefetch_factor=4 if config.workers else None,
+        prefetch_factor=config.prefetch if config.workers else None,
         worker_init_fn=_quiet_worker,
     )
     log = Metrics(folder, config.log_every)
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
+    began = time.monotonic() - spent
     for step, batch in enumerate(loader, start=start):
+        progress = step / config.steps
+        if config.seconds:
+            progress = max(progress, workers.agree(time.monotonic() - began) / config.seconds)
         torch.manual_seed((seed * 1_000_003 + step) * workers.count + workers.rank)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = group["base_rate"] * rate_factor(step, config)
+                group["lr"] = group["base_rate"] * rate_factor(step, progress, config)
         for loss, metrics in stage.losses(moved(batch, device), step):
             loss.backward()
             log.add(metrics)
@@ -144,27 +156,30 @@ def train(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         average.update(stage.model, step)
-        if workers.rank:
-            continue
-        log.step(step, float(norm))
-        last = step + 1 == config.steps
-        if last or (step + 1) % config.save_every == 0:
-            _save_state(folder, stage.model, optimizers, average, step + 1)
-        if last or (step + 1) % config.sample_every == 0:
-            average.swap(stage.model)
-            stage.model.eval()
-            stage.save(folder, step + 1)
-            stage.sample(folder, step + 1)
-            stage.model.train()
-            average.swap(stage.model)
+        last = step + 1 == config.steps or progress >= 1
+        if not workers.rank:
+            log.step(step, float(norm))
+            if last or (step + 1) % config.save_every == 0:
+                spent = time.monotonic() - began
+                _save_state(folder, stage.model, optimizers, average, step + 1, spent)
+            if last or (step + 1) % config.sample_every == 0:
+                average.swap(stage.model)
+                stage.model.eval()
+                stage.save(folder, step + 1)
+                stage.sample(folder, step + 1)
+                stage.model.train()
+                average.swap(stage.model)
+        if last:
+            break
 
 
 def _resume(
     folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], average: Average
-) -> int:
+) -> tuple[int, float]:
+    """The next step, and the seconds that the run has taken so far."""
     path = folder / "state.pt"
     if not path.is_file():
-        return 0
+        return 0, 0.0
     state = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
     for name, value in state["average"].items():
@@ -176,7 +191,7 @@ def _resume(
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["base_rate"] = rate
     logger.info("resumed %s at step %d", folder, state["step"])
-    return int(state["step"])
+    return int(state["step"]), float(state.get("seconds", 0.0))
 
 
 def _save_state(
@@ -185,6 +200,7 @@ def _save_state(
     optimizers: list[torch.optim.Optimizer],
     average: Average,
     step: int,
+    seconds: float,
 ) -> None:
     """Written beside and renamed, so a kill in the middle leaves the last good state."""
     state = {
@@ -192,6 +208,7 @@ def _save_state(
         "average": average.values,
         "optimizers": [o.state_dict() for o in optimizers],
         "step": step,
+        "seconds": seconds,
     }
     beside = folder / "state.pt.part"
     torch.save(state, beside)

@@ -122,11 +122,12 @@ def build_optimizers(model: nn.Module, config: LoopConfig) -> list[torch.optim.O
     return optimizers
 
 
-def rate_factor(step: int, config: LoopConfig) -> float:
-    """Warm-up, a plateau, then a straight fall to zero over the last `decay` of the steps."""
+def rate_factor(step: int, progress: float, config: LoopConfig) -> float:
+    """Warm-up over the first steps, a plateau, then a straight fall to zero over the last `decay`
+    of the run, of which the share `progress` is done."""
     warm = min(1.0, (step + 1) / max(1, config.warmup))
-    fall = max(1.0, config.decay * config.steps)
-    return min(warm, max(0.0, (config.steps - step) / fall))
+    fall = max(1 / config.steps, config.decay)
+    return min(warm, max(0.0, (1 - progress) / fall))
 
 
 class Average:

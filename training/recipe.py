@@ -24,9 +24,13 @@ RECIPES = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """The rate rises over `warmup` steps, stays, and falls over the last share `decay`."""
+    """The rate rises over `warmup` steps, stays, and falls over the last share `decay`. With
+    `seconds` above 0 the run ends, and the rate falls, by the clock where that is sooner: for a
+    machine that is lent by the minute. Such a run depends on the machine's speed. Each of the
+    `workers` makes `prefetch` batches ahead."""
 
     steps: int
+    seconds: float = 0.0
     rate: float = 1e-3
     warmup: int = 100
     decay: float = 0.25
@@ -39,9 +43,10 @@ class LoopConfig:
     save_every: int = 500
     sample_every: int = 1000
     workers: int = 1
+    prefetch: int = 4
 
     def __post_init__(self) -> None:
-        least = {"steps": 1, "log_every": 1, "save_every": 1, "sample_every": 1, "workers": 0}
+        least = {"steps": 1, "log_every": 1, "save_every": 1, "sample_every": 1, "workers": 0, "prefetch": 1}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise TrainingError(

@@ -1,6 +1,7 @@
 """The CUDA kernels on a GPU, against the float64 reference.
 
-Needs an NVIDIA GPU, torch with CUDA (for memory and streams) and nvcc. Under
+Needs an NVIDIA GPU, torch with CUDA (for memory and streams) and nvcc, or the built library's path
+in `WEFT_CUDA_LIBRARY`. Under
 `compute-sanitizer --tool memcheck python -m pytest tests/gpu/test_kernel_gpu.py` the same tests are
 the device's memory check.
 """
@@ -8,6 +9,8 @@ the device's memory check.
 from __future__ import annotations
 
 import ctypes
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +35,8 @@ HALF = np.float16
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     if not torch.cuda.is_available():
         pytest.skip("torch has no CUDA device")
+    if built := os.environ.get("WEFT_CUDA_LIBRARY"):
+        return native.load(Path(built))
     if native.shutil.which("nvcc") is None:
         pytest.skip("nvcc is not here")
     folder = tmp_path_factory.mktemp("cuda")

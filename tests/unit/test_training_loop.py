@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,11 +93,26 @@ def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
 
 def test_the_rate_rises_stays_and_falls_to_zero() -> None:
     config = loop(steps=100, warmup=10, decay=0.2)
-    factors = [rate_factor(step, config) for step in range(101)]
+    factors = [rate_factor(step, step / 100, config) for step in range(101)]
     assert factors[0] == pytest.approx(0.1)
     assert set(factors[10:80]) == {1.0}
     assert factors[90] == pytest.approx(0.5)
     assert not factors[100]
+
+
+def test_a_run_ends_by_the_clock_where_that_is_sooner(tmp_path: Path) -> None:
+    class Slow(Line):
+        def losses(self, batch: Tensor, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+            time.sleep(0.02)
+            yield from super().losses(batch, step)
+
+    stage = Slow()
+    train(stage, loop(steps=10_000, seconds=0.3, sample_every=10_000), tmp_path, seed=1)
+    assert len(stage.saved) == 1
+    assert 2 < stage.saved[0] <= 20
+    again = Slow()
+    train(again, loop(steps=10_000, seconds=0.3, sample_every=10_000), tmp_path, seed=1)
+    assert again.saved == [stage.saved[0] + 1], "a finished run goes on"
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 40), (40, 8)])

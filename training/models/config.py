@@ -118,7 +118,7 @@ CONFIGS: dict[str, ModelConfig] = {
         twin=TwinConfig(8, 384, 6, 3, 64, (8, 12, 12)),
         planner=PlannerConfig(2048, 512, VisionConfig(4, 192, 3, 512, stem=(16, 32, 64, 128))),
         visualizer=VisualizerConfig(1280),
-        vae=VAEConfig((32, 64, 128, 224), (0, 1, 1, 2)),
+        vae=VAEConfig((32, 64, 128, 224), (0, 2, 3, 2)),
     ),
     "tiny": ModelConfig(
         name="tiny",

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from training.checkpoint import save_checkpoint
 from training.device import mixed_precision
+from training.frozen import load_vae
 from training.models import VAE, ModelConfig
 from training.models.vae import straight
 from training.models.vision import premultiply
@@ -38,6 +39,7 @@ class VAEOptions:
     batch: int = 32
     crop: int = 128
     noise: float = 0.05
+    squared_weight: float = 2.0
     edge_weight: float = 0.5
     latent_weight: float = 1e-3
 
@@ -57,7 +59,7 @@ class VAEBatches:
         return torch.from_numpy(np.stack(crops[: self.options.batch]))
 
     def _crops(self, rng: np.random.Generator) -> list[Any]:
-        """One to three crops of one render, by its size."""
+        """As many crops of one render as its area is crops."""
         edge = self.options.crop
         size = SIZES[rng.integers(len(SIZES))]
         scene = sample_scene(rng, size=size)
@@ -65,7 +67,7 @@ class VAEBatches:
             scene = _sticker(scene)
         picture = render(scene)
         crops = []
-        for _ in range(max(1, size[0] // edge * 3 // 2)):
+        for _ in range(max(1, size[0] * size[1] // edge**2)):
             y = rng.integers(picture.shape[0] - edge + 1)
             x = rng.integers(picture.shape[1] - edge + 1)
             crops.append(picture[y : y + edge, x : x + edge])
@@ -77,9 +79,15 @@ def _sticker(scene: Scene) -> Scene:
 
 
 class VAEStage:
-    def __init__(self, config: ModelConfig, options: VAEOptions, seed: int) -> None:
+    """Starts from the checkpoint `start`, or from nothing."""
+
+    def __init__(
+        self, config: ModelConfig, options: VAEOptions, seed: int, start: Path | None = None
+    ) -> None:
         self.config, self.options = config, options
-        self.model = VAE(config.vae).to(memory_format=torch.channels_last)
+        model = VAE(config.vae) if start is None else load_vae(start).requires_grad_(True)
+        self.model = model.to(memory_format=torch.channels_last)
+        self._normalise(0.0, 1.0)
         self.batches = VAEBatches(options, seed)
 
     def to(self, device: torch.device) -> None:
@@ -92,7 +100,7 @@ class VAEStage:
             noisy = latent + self.options.noise * torch.randn_like(latent)
             decoded = self.model.decode(noisy).float()
         error = decoded - pixels
-        loss = error.abs().mean() + 2 * error.square().mean()
+        loss = error.abs().mean() + self.options.squared_weight * error.square().mean()
         edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
         loss = loss + self.options.edge_weight * edges
         loss = loss + self.options.latent_weight * latent.float().square().mean()
@@ -107,21 +115,21 @@ class VAEStage:
     @torch.no_grad()
     def save(self, folder: Path, step: int) -> None:
         """Measures the latent's mean and deviation per channel, then writes the checkpoint."""
-        self.model.shift.zero_()
-        self.model.scale.fill_(1.0)
         batches = VAEBatches(self.options, seed=9_000_001)
         device = self.model.shift.device
         latent = torch.cat(
             [self.model.encode(premultiply(batches(i).to(device))) for i in range(8)]
         )
+        channels = (0, 2, 3)
+        self._normalise(latent.mean(channels, keepdim=True)[0], latent.std(channels, keepdim=True)[0])
         training = {"stage": "vae", "step": step}
-        shift = latent.mean(dim=(0, 2, 3)).view(-1, 1, 1)
-        scale = latent.std(dim=(0, 2, 3)).view(-1, 1, 1)
-        self.model.shift.copy_(shift)
-        self.model.scale.copy_(scale)
         save_checkpoint(folder / "checkpoint", self.config, vae=self.model, training=training)
-        self.model.shift.zero_()
-        self.model.scale.fill_(1.0)
+        self._normalise(0.0, 1.0)
+
+    def _normalise(self, shift: Tensor | float, scale: Tensor | float) -> None:
+        """What latents are moved and divided by: nothing while training."""
+        self.model.shift.copy_(torch.as_tensor(shift))
+        self.model.scale.copy_(torch.as_tensor(scale))
 
     @torch.no_grad()
     def sample(self, folder: Path, step: int) -> None:
