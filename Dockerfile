@@ -3,7 +3,7 @@
 #   docker build -t weft-export .
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/job" weft-export /job/checkpoint \
 #     -o /job/bundle --target cpu,tensorrt-rtx --precision int8,fp16,fp8 \
-#     --compute-capability 8.9,12.0,12.1 --report /job/report.json
+#     --compute-capability 8.6,8.9,12.0,12.1 --report /job/report.json
 #
 # Everything the job needs is in the image: `docker run --network none` works.
 FROM python:3.12-slim

@@ -24,7 +24,7 @@ from export.manifest import (
 )
 from export.precision import RECIPES, Recipe
 from export.profiles import graph_profiles
-from export.targets import COMPILED, GRAPHS
+from export.targets import COMPILED, GRAPHS, LeftOut
 from runtime.bundle import (
     File,
     Gate,
@@ -59,13 +59,14 @@ class Built:
 
 
 class Assembly:
-    """One export under way. `built` are the variants so far, `verification` the end-to-end
-    figures by `backend precision`."""
+    """One export under way. `built` are the variants so far, `left_out` the engines there will be
+    none of, `verification` the end-to-end figures by `backend precision`."""
 
     def __init__(self, folder: Path, loaded: Checkpoint, models: Models, options: Options) -> None:
         self.folder, self.models, self.options = folder, models, options
         self._loaded = loaded
         self.built: list[Built] = []
+        self.left_out: list[LeftOut] = []
         self.verification: dict[str, Verification] = {}
         self._plan = options.plan
         config, limits = loaded.config, options.limits
@@ -104,9 +105,12 @@ class Assembly:
     def choose(self) -> None:
         """A recipe for every component in every precision; what is missing is said here."""
         for target in dict.fromkeys(target for target, _ in self._plan.compiled()):
+            from export.engines import capabilities_of
             from export.tensorrt import open_library
 
             open_library(target)
+            capabilities = capabilities_of(target, self.options)
+            self.left_out += self._plan.left_out(target, capabilities)
         if self.options.calibrate is not None or set(CHOSEN) & set(self._plan.precisions):
             logger.info("%d documents to look at", len(self.subject.examples))
         for precision in self._plan.precisions:

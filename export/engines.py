@@ -13,6 +13,7 @@ from export.engine_cache import EngineCache, Key
 from export.errors import ExportError
 from export.manifest import RUNTIME
 from export.profiles import profiles_of
+from export.targets import has_precision
 from export.tensorrt import Library, build_engine, device_capability, open_library
 from runtime.bundle import Variant, digest_of, file_of
 from runtime.interfaces import CacheGeometry, ImageGeometry, Tensor
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from export.pipeline import Options
 
 logger = logging.getLogger(__name__)
+
+
+def capabilities_of(target: str, options: Options) -> tuple[str, ...]:
+    """The GPUs that a target's engines are for: those asked for, or the one that is there."""
+    return options.capabilities if target == "tensorrt-rtx" else (device_capability(),)
 
 
 @dataclass(frozen=True)
@@ -48,13 +54,15 @@ class Maker:
             self._plugin = digest_of(options.plugin)
 
     def make(self, name: str, graph: Variant, inputs: tuple[Tensor, ...]) -> Iterator[Made]:
-        """Engines of component `name`. `graph` is the variant as it will be, with the files of its
-        graph; `inputs` are the component's with the types they really have."""
+        """Engines of component `name`, for the GPUs that have its precision. `graph` is the variant
+        as it will be, with the files of its graph; `inputs` are the component's with the types they
+        really have."""
         library = self._library(graph.engine)
         ahead = graph.engine == "tensorrt-rtx"
-        capabilities = self._options.capabilities if ahead else (device_capability(),)
         profiles = profiles_of(name, self._cache, self._image)
-        for capability in capabilities:
+        for capability in capabilities_of(graph.engine, self._options):
+            if not has_precision(capability, graph.precision):
+                continue
             key = Key(
                 graph.engine, library.version, RUNTIME, graph.precision, capability, graph.files,
                 profiles, self._plugin,

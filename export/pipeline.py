@@ -56,13 +56,15 @@ class Options:
     plugin: Path | None = None
 
     def __post_init__(self) -> None:
-        make_plan(self.targets, self.precisions)
+        plan = self.plan
         unknown = [c for c in self.capabilities if c not in CAPABILITIES]
         if unknown or not self.capabilities:
             raise ExportError(
                 f"compute capability: expected one or more of {', '.join(CAPABILITIES)}, found "
                 f"{', '.join(self.capabilities) or 'none'}"
             )
+        if "tensorrt-rtx" in self.targets:
+            plan.left_out("tensorrt-rtx", self.capabilities)
         if self.kv not in ("float16", "float8e4m3fn"):
             raise ExportError(f"kv: expected float16 or float8e4m3fn, found {self.kv}")
         limits = self.limits
@@ -111,6 +113,7 @@ def export_bundle(checkpoint: Path | str, out: Path | str, options: Options) -> 
         round(time.monotonic() - started, 1),
         rows,
         {name: dict(v.figures) for name, v in assembly.verification.items()},
+        tuple(dict.fromkeys(assembly.left_out)),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
+from export.targets import LeftOut
 from runtime.bundle import Variant
 
 
@@ -35,7 +36,7 @@ class Row:
 @dataclass(frozen=True)
 class Report:
     """What was exported, how large and how exact it is. `scores` holds the end-to-end figures of
-    each precision."""
+    each precision; `left_out` are the engines that the GPUs asked for cannot have."""
 
     bundle: str
     revision: str
@@ -43,6 +44,7 @@ class Report:
     seconds: float
     rows: tuple[Row, ...]
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def row_of(component: str, variant: Variant, seconds: float, reused: bool) -> Row:
@@ -92,5 +94,6 @@ def table(report: Report) -> str:
     for name, scores in report.scores.items():
         figures = "  ".join(f"{figure} {value:g}" for figure, value in scores.items())
         lines.append(f"{'end to end':<11} {name:<24} {figures}")
+    lines += [str(left) for left in report.left_out]
     lines.append(f"{report.bundle}: {report.bytes / 1e6:.2f} MB in {report.seconds:.1f} s")
     return "\n".join(lines)

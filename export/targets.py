@@ -33,6 +33,29 @@ GRAPHS = {
 COMPILED = ("tensorrt-rtx", "tensorrt")
 # RTX 30, 40 and 50, and GB10.
 CAPABILITIES = ("8.6", "8.9", "12.0", "12.1")
+# The first GPUs that multiply float8; for older ones TensorRT refuses a graph that has any.
+FIRST_FP8 = "8.9"
+
+
+def has_precision(capability: str, precision: str) -> bool:
+    """Whether GPUs of this compute capability run engines of this precision."""
+    return precision != "fp8" or _number(capability) >= _number(FIRST_FP8)
+
+
+def _number(capability: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in capability.split("."))
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Engines that were asked for and cannot be, with the reason."""
+
+    precision: str
+    compute_capability: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.precision} engines for {self.compute_capability}: left out, {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -44,6 +67,18 @@ class Plan:
 
     def compiled(self) -> tuple[tuple[str, str], ...]:
         return tuple(pair for pair in self.pairs if pair[0] in COMPILED)
+
+    def left_out(self, target: str, capabilities: tuple[str, ...]) -> tuple[LeftOut, ...]:
+        """What a compiled target has no engines for; raises `ExportError` where that is all."""
+        asked = [(p, c) for t, p in self.pairs if t == target for c in capabilities]
+        reason = f"FP8 needs compute capability {FIRST_FP8} or newer"
+        left = tuple(LeftOut(p, c, reason) for p, c in asked if not has_precision(c, p))
+        if len(left) == len(asked):
+            raise ExportError(
+                f"compute capability: expected {FIRST_FP8} or newer for the fp8 engines of target "
+                f"{target}, found {', '.join(capabilities)}; add precision fp16 or a newer GPU"
+            )
+        return left
 
 
 def make_plan(targets: tuple[str, ...], precisions: tuple[str, ...]) -> Plan:

@@ -11,6 +11,7 @@ stays small.
 | index, index_mask, shift | [B, N], [B, N], [B, N, 3]: the planner's rows | int64, bool, float32 |
 | target | [B, H, W, 4], straight RGBA | uint8 |
 | weight | [B, h * w], mean 1: characters and props count for more | float32 |
+| settled | [B, h * w]: whether words or references settle what a token shows | bool |
 | labels | [B, h * w, G]: what each token shows (`labels.GROUPS`) | int64 |
 | references | [R, H, W, 4], straight RGBA | uint8 |
 | reference_weight | [R, h * w], as `weight` | float32 |
@@ -29,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.labels import TOKEN, telling_tokens, token_labels
+from training.labels import TOKEN, telling_tokens, token_labels, unsettled_tokens
 from training.pictures import PictureGroup, group_pictures
 from training.sequence import Sequence, build_sequence
 from training.storyworld.documents import Document, Picture, sample_document
@@ -84,6 +85,7 @@ class Drawing:
     shift: Tensor
     target: Tensor
     weight: Tensor
+    settled: Tensor
     labels: Tensor
     references: Tensor
     reference_weight: Tensor
@@ -229,6 +231,14 @@ class DrawingBatches:
                 np.stack(
                     [
                         self._weight(s.target, t, s.earlier)
+                        for s, t in zip(samples, targets, strict=True)
+                    ]
+                )
+            ),
+            torch.from_numpy(
+                np.stack(
+                    [
+                        ~unsettled_tokens(s.target, t, s.earlier).reshape(-1)
                         for s, t in zip(samples, targets, strict=True)
                     ]
                 )

@@ -8,6 +8,7 @@ knows no models.
 | token labels | [h * w, len(GROUPS)], -1 where a group does not apply | int64 |
 | patch labels | [cells, 4, len(GROUPS)], for what a feature of the planner's eyes covers | int64 |
 | telling tokens | [h, w], what is small and not to be missed | bool |
+| unsettled tokens | [h, w], what neither words nor references settle | bool |
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from training.storyworld.scene import (
     TIMES,
     WEATHERS,
     Character,
+    Markings,
     Placed,
     Scene,
     layout,
@@ -132,20 +134,42 @@ def telling_tokens(
     scene: Scene, pixels: NDArray[np.uint8], earlier: Sequence[Scene] = ()
 ) -> NDArray[np.bool_]:
     """Which latent tokens [h, w] of `scene`, drawn as `pixels`, show accessories, or markings that
-    `earlier` pictures show too: those that change when the scene is drawn without."""
-    known = {c.markings for s in earlier for c in s.characters}
-    plain = tuple(_disguised(c, c.markings in known) for c in scene.characters)
-    if plain == scene.characters:
+    `earlier` pictures show too."""
+    known = _known_markings(earlier)
+    plain = tuple(
+        replace(_remarked(c) if c.markings in known else c, accessory=None)
+        for c in scene.characters
+    )
+    return _changed(scene, pixels, plain)
+
+
+def unsettled_tokens(
+    scene: Scene, pixels: NDArray[np.uint8], earlier: Sequence[Scene] = ()
+) -> NDArray[np.bool_]:
+    """Which latent tokens [h, w] show what neither words nor `earlier` pictures settle: markings
+    that are seen for the first time."""
+    known = _known_markings(earlier)
+    other = tuple(c if c.markings in known else _remarked(c) for c in scene.characters)
+    return _changed(scene, pixels, other)
+
+
+def _known_markings(earlier: Sequence[Scene]) -> set[Markings]:
+    return {c.markings for s in earlier for c in s.characters}
+
+
+def _changed(
+    scene: Scene, pixels: NDArray[np.uint8], characters: tuple[Character, ...]
+) -> NDArray[np.bool_]:
+    """Which latent tokens of `pixels` look different with `characters` in the scene."""
+    if characters == scene.characters:
         return np.zeros((scene.size[1] // TOKEN, scene.size[0] // TOKEN), bool)
-    change = np.abs(pixels.astype(np.float32) - render(scene.with_(characters=plain))).mean(-1)
+    change = np.abs(pixels.astype(np.float32) - render(scene.with_(characters=characters))).mean(-1)
     rows, columns = change.shape[0] // TOKEN, change.shape[1] // TOKEN
     return change.reshape(rows, TOKEN, columns, TOKEN).mean((1, 3)) > _SHOWN
 
 
-def _disguised(character: Character, known: bool) -> Character:
-    """The character without its accessory and, where they are `known`, with other markings."""
-    if known:
-        old = character.markings
-        form = FORMS[(FORMS.index(old.form) + 1) % len(FORMS)]
-        character = replace(character, markings=replace(old, form=form, hue=(old.hue + 0.5) % 1))
-    return replace(character, accessory=None)
+def _remarked(character: Character) -> Character:
+    """The character with other markings."""
+    old = character.markings
+    form = FORMS[(FORMS.index(old.form) + 1) % len(FORMS)]
+    return replace(character, markings=replace(old, form=form, hue=(old.hue + 0.5) % 1))

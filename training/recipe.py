@@ -46,7 +46,14 @@ class LoopConfig:
     prefetch: int = 4
 
     def __post_init__(self) -> None:
-        least = {"steps": 1, "log_every": 1, "save_every": 1, "sample_every": 1, "workers": 0, "prefetch": 1}
+        least = {
+            "steps": 1,
+            "log_every": 1,
+            "save_every": 1,
+            "sample_every": 1,
+            "workers": 0,
+            "prefetch": 1,
+        }
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise TrainingError(

@@ -84,6 +84,12 @@ def _scaled_down(weight: Tensor, drawing: Drawing, scale_down: int) -> Tensor:
     return F.avg_pool2d(weight.view(-1, 1, rows, columns), scale_down).flatten(1)
 
 
+def settled_tokens(drawing: Drawing, scale_down: int) -> Tensor:
+    """Whether words or references settle a token [B, h * w], on the grid that is trained: 0 to 1,
+    float32."""
+    return _scaled_down(drawing.settled.float(), drawing, scale_down)
+
+
 def token_labels(drawing: Drawing, scale_down: int) -> Tensor:
     """The drawing's labels [B, h * w, G] on the grid that is trained."""
     if scale_down == 1:
@@ -144,7 +150,7 @@ def commit_references(
     if len(latent):
         if chosen is not None:
             latent, positions = take_tokens(latent, chosen), positions[chosen]
-        committed = visualizer.commit(latent, positions)
+        committed = visualizer.commit(latent, positions, prepared.grid)
         window, mask = _join(window, mask, committed, drawing, visualizer.rope_table)
     mask = F.pad(mask, (0, prepared.clean.shape[1]), value=True)[:, None, None]
     return Context(prepared.clean, prepared.positions, window, mask, prepared.grid)
@@ -200,6 +206,6 @@ def integrate(
     x = noise
     for t, t_next in pairwise(times):
         at = torch.full((x.shape[0],), t, device=x.device)
-        v = visualizer(x, context.positions, at, context.window, context.mask).float()
+        v = visualizer(x, context.positions, at, context.window, context.mask, context.grid).float()
         x = x + (t_next - t) * v
     return x

@@ -200,16 +200,25 @@ def _enter(
     frequency = (np.float32(math.pi / 32) * np.float32(2) ** octave).astype(np.float32)
     with graph.scope("place"):
         with graph.exact():
-            places = graph.op("Slice", "positions", *(graph.ints([i]) for i in (1, 3, 1)))
-            angle = graph.op("Unsqueeze", places, graph.ints([2]))
-            angle = graph.op("Mul", angle, graph.tensor(frequency, "frequency"))
-            features = graph.op("Concat", graph.op("Cos", angle), graph.op("Sin", angle), axis=-1)
-            features = graph.reshape(features, [1, -1, 4 * count])
+            features = graph.reshape(_places(graph, frequency), [1, -1, 8 * count])
         place = linear(graph, graph.enter(features), visualizer.place, "linear")
     x = graph.op("Add", linear(graph, graph.enter("latent"), visualizer.enter, "enter"), place)
     if added is not None:
         x = graph.op("Add", x, added)
     return x, rope_tables(graph, "positions", visualizer.rope_table)
+
+
+def _places(graph: GraphBuilder, frequency: Array) -> str:
+    """`Visualizer._places` [T, 4, 2 F]; the picture's extent is that of the positions."""
+    place = graph.op("Slice", "positions", *(graph.ints([i]) for i in (1, 3, 1)))
+    extent = graph.op("ReduceMax", place, graph.ints([0]), keepdims=1)
+    extent = graph.op("Add", extent, graph.number(0.5))
+    foot = graph.op("Mul", extent, graph.tensor(np.array([1.0, 0.5], np.float32), "foot"))
+    share = graph.op("Mul", graph.op("Div", place, extent), graph.number(16.0))
+    where = graph.op("Concat", graph.op("Sub", place, foot), share, axis=1)
+    angle = graph.op("Unsqueeze", where, graph.ints([2]))
+    angle = graph.op("Mul", angle, graph.tensor(frequency, "frequency"))
+    return graph.op("Concat", graph.op("Cos", angle), graph.op("Sin", angle), axis=-1)
 
 
 def _table(block: VisualizerBlock) -> Array:

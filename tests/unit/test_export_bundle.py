@@ -227,6 +227,11 @@ def test_an_opset_that_is_not_supported(
 def test_options_that_cannot_be() -> None:
     with pytest.raises(ExportError, match=r"compute capability: expected one or more of 8\.6"):
         Options(capabilities=("7.0",))
+    engines = ("cpu", "tensorrt-rtx")
+    with pytest.raises(ExportError, match=r"8\.9 or newer .* found 8\.6; add precision fp16 or a"):
+        Options(engines, ("w8", "fp8"), capabilities=("8.6",))
+    Options(engines, ("w8", "fp8"), capabilities=("8.6", "12.0"))
+    Options(engines, ("w8", "fp8", "fp16"), capabilities=("8.6",))
     with pytest.raises(ExportError, match="kv: expected float16"):
         Options(kv="float4")
     with pytest.raises(ExportError, match="samples: expected 1 or more, found 0"):

@@ -99,6 +99,22 @@ def test_auto_takes_the_best_that_can_run(tmp_path: Path, machine: Machine, back
     assert planner(bundle_with(tmp_path, ALL), "auto", machine).backend == backend
 
 
+@pytest.mark.parametrize("precisions", [("fp8", "fp16"), ("fp16", "fp8")])
+def test_a_gpu_without_float8_takes_the_fp16_engine(
+    tmp_path: Path, precisions: tuple[str, str]
+) -> None:
+    capabilities = {"fp8": ("8.9", "12.0"), "fp16": ("8.6", "8.9", "12.0")}
+    variants: list[tuple[str, str, dict[str, Any]]] = []
+    for precision in precisions:
+        for capability in capabilities[precision]:
+            variants.append(("tensorrt-rtx", precision, {"compute_capability": capability}))
+        variants.append(("onnx-tensorrt-rtx", precision, {}))
+    bundle = bundle_with(tmp_path, [*variants, FP32])
+    choice = planner(bundle, "auto", FakeMachine(gpu=Gpu("RTX 3090", "8.6", "13.0")))
+    assert str(choice) == "tensorrt-rtx fp16"
+    assert str(planner(bundle)) == f"tensorrt-rtx {precisions[0]}"
+
+
 def test_the_report_says_what_was_passed_over_and_why(tmp_path: Path) -> None:
     report = choose_device(bundle_with(tmp_path, ALL), "auto", None, FakeMachine())
     assert report.gpu == "RTX 4090, compute capability 8.9, CUDA 13.0"

@@ -15,6 +15,7 @@ from training.labels import (  # noqa: E402
     patch_labels,
     telling_tokens,
     token_labels,
+    unsettled_tokens,
 )
 from training.models.probe import Probe  # noqa: E402
 from training.stages.visualizer import focus  # noqa: E402
@@ -96,6 +97,19 @@ def test_the_probe_learns_labels_and_skips_what_is_not_asked() -> None:
         optimizer.step()
     assert probe(hidden, labels) < 0.1 * first
     assert torch.isfinite(probe(hidden, torch.full_like(labels, -1)))
+
+
+def test_unsettled_tokens_are_those_of_markings_nobody_has_seen() -> None:
+    scene = sample_scene(np.random.default_rng(3), characters=2)
+    second = scene.characters[1]
+    pixels = render(scene)
+    found = unsettled_tokens(scene, pixels)
+    assert found[:, :8].any() and found[:, 8:].any()
+    assert found.mean() < 0.3
+    seen = unsettled_tokens(scene, pixels, [scene.with_(characters=(second,), props=())])
+    assert seen[:, :8].any()
+    assert not seen[:, 12:].any()
+    assert not unsettled_tokens(scene, pixels, [scene]).any()
 
 
 def test_telling_tokens_are_those_of_accessories_and_known_markings() -> None:

@@ -15,6 +15,7 @@ from training.models.dpcw import dpcw_attention  # noqa: E402
 from training.models.rope import frequencies, rope_tables, rotate  # noqa: E402
 from training.models.vae import grid_of, pixel_metric, straight, tokens_of  # noqa: E402
 from training.models.vision import Vision, premultiply  # noqa: E402
+from training.sequence import grid_positions  # noqa: E402
 
 CONFIG = named_config("tiny")
 
@@ -107,6 +108,24 @@ def test_the_eyes_start_with_their_patches_alone() -> None:
     last = vision.stem[-1]
     torch.nn.init.normal_(last.weight)
     assert not torch.allclose(vision(pixels), plain(pixels))
+
+
+def test_part_of_a_picture_stands_where_it_stood() -> None:
+    model = stirred(Visualizer(CONFIG))
+    positions = torch.from_numpy(grid_positions(3, 5))
+    whole = model._places(positions, None)
+    assert torch.equal(whole, model._places(positions, (3, 5)))
+    part = torch.tensor([0, 4, 7])
+    assert torch.equal(whole[part], model._places(positions[part], (3, 5)))
+    assert not torch.equal(whole[part], model._places(positions[part], None))
+
+
+def test_scenes_are_composed_from_the_middle_of_the_lower_edge() -> None:
+    """Tokens that stand alike under pictures of two sizes differ in nothing but the shares."""
+    model = stirred(Visualizer(CONFIG))
+    small = model._places(torch.from_numpy(grid_positions(4, 4)), None).view(4, 4, 4, -1)
+    large = model._places(torch.from_numpy(grid_positions(6, 8)), None).view(6, 8, 4, -1)
+    assert torch.allclose(small[..., :2, :], large[2:, 2:6, :2, :], atol=1e-5)
 
 
 def test_visualizer_starts_from_the_planners_attention() -> None:

@@ -39,6 +39,7 @@ from training.stages.planner import (  # noqa: E402
     PlannerOptions,
     PlannerStage,
     next_token_loss,
+    referring_words,
     turning_points,
 )
 from training.stages.vae import VAEOptions, VAEStage  # noqa: E402
@@ -49,6 +50,7 @@ from training.tokenizer import load_tokenizer  # noqa: E402
 from training.window import integrate, shifted_times  # noqa: E402
 
 TINY = named_config("tiny")
+SHIPPED = Path(__file__).parents[2] / "runtime/bundles/storybook"
 ONCE = LoopConfig(steps=1, warmup=1, log_every=1, save_every=1, sample_every=1, workers=0)
 DRAWING = {"pictures": 3, "tasks": ("t2i", "story", "edit"), "weights": (1.0, 1.0, 1.0)}
 
@@ -100,19 +102,30 @@ def test_counted_stories_say_in_how_many_pictures(checkpoint: Path) -> None:
 
 
 def test_turning_points_are_where_text_and_pictures_change_places() -> None:
-    tokens = torch.tensor([[ASSISTANT, 50, IMAGINE, 51, END_IMAGINE, BOI, IMAGE, IMAGE, 52, EOS]])
-    points = turning_points(tokens)[0].nonzero().flatten() + 1
+    tokens = np.array([ASSISTANT, 50, IMAGINE, 51, END_IMAGINE, BOI, IMAGE, IMAGE, 52, EOS])
     # The loss leaves pictures themselves out, so the second of them does not matter.
-    assert [int(i) for i in points if tokens[0, i] != IMAGE] == [2, 8, 9]
+    points = np.flatnonzero(turning_points(tokens) & (tokens != IMAGE))
+    assert points.tolist() == [2, 8, 9]
 
 
-def test_turning_points_weigh_in_the_planners_loss(checkpoint: Path) -> None:
-    batches = PlannerBatches(PlannerOptions(documents=2), 0, checkpoint / "tokenizer.json")
-    (batch,) = batches(0).documents
+def test_referring_words_are_names_said_before_and_pronouns() -> None:
+    tokenizer = load_tokenizer(SHIPPED / "tokenizer.json")
+    text = "There was Wren, a fox. Wren met Gus, and she waved. Gus sat by her."
+    tokens = np.array(tokenizer.encode(text, add_special_tokens=False).ids)
+    words = [tokenizer.decode([int(t)]).strip() for t in tokens[referring_words(tokens, tokenizer)]]
+    assert words == ["Wren", "she", "Gus", "her"]
+
+
+@pytest.mark.parametrize("option", ["turning", "referring"])
+def test_weights_of_the_planners_loss(checkpoint: Path, option: str) -> None:
     planner = load_checkpoint(checkpoint).planner
     assert planner is not None
-    with torch.no_grad():
-        losses = [next_token_loss(planner, batch, weight)[0] for weight in (0.0, 1.0, 2.0)]
+    losses = []
+    for weight in (0.0, 1.0, 2.0):
+        options = PlannerOptions(documents=2, tasks={"story": 1.0}, **{option: weight})
+        (batch,) = PlannerBatches(options, 0, checkpoint / "tokenizer.json")(0).documents
+        with torch.no_grad():
+            losses.append(next_token_loss(planner, batch)[0])
     assert losses[0] < losses[1] < losses[2]
     assert torch.allclose(losses[1] - losses[0], losses[2] - losses[1], rtol=1e-3)
 
@@ -240,7 +253,7 @@ def test_on_policy_starts_are_where_the_models_own_steps_led(checkpoint: Path) -
     prepared = stage._prepare(stage.studio.batches(0))[0]
     context = stage._context(prepared, focused=False)
     torch.manual_seed(1)
-    x, t = stage._start(context)
+    x, t = stage._own_way(context)
     torch.manual_seed(1)
     noise = torch.randn_like(context.clean)
     times = shifted_times(4, 4.0)

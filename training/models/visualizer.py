@@ -11,6 +11,8 @@ themselves (rule 3).
 | positions | [T, 3] or [B, T, 3] | float32 |
 | t | [B], 0 clean to 1 noise | float32 |
 | window (per layer K and V) | [B, KV, N, D] | float |
+
+`grid` is (rows, columns) of the picture in tokens.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from training.models.layers import Attention, GatedFFN
 from training.models.rope import frequencies, rope_tables
 
 Cache = list[tuple[Tensor, Tensor]]
+Grid = tuple[int, int]
 
 
 class VisualizerBlock(nn.Module):
@@ -68,7 +71,7 @@ class Visualizer(nn.Module):
         self.adaptive = visualizer.timestep == "adaptive"
         self.time_features = visualizer.time_features
         self.enter = nn.Linear(visualizer.latent_channels, twin.width)
-        self.place = nn.Linear(4 * visualizer.position_features, twin.width)
+        self.place = nn.Linear(8 * visualizer.position_features, twin.width)
         self.time = nn.Sequential(
             nn.Linear(visualizer.time_features, twin.width),
             nn.SiLU(),
@@ -116,17 +119,27 @@ class Visualizer(nn.Module):
             return vector, out.view(t.shape[0], 6, -1)
         return vector, torch.zeros(t.shape[0], 6, vector.shape[-1], device=t.device)
 
-    def _enter(self, latent: Tensor, positions: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _enter(
+        self, latent: Tensor, positions: Tensor, t: Tensor, grid: Grid | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         vector, modulation = self._time(t)
-        count = self.config.visualizer.position_features
-        octave = torch.arange(count, device=latent.device, dtype=torch.float32)
-        frequency = math.pi / 32 * 2.0 ** (octave * 6 / (count - 1))
-        angle = positions[..., 1:, None] * frequency
-        place = torch.cat([angle.cos(), angle.sin()], dim=-1).flatten(-2)
-        x = self.enter(latent) + self.place(place)
+        x = self.enter(latent) + self.place(self._places(positions, grid))
         if not self.adaptive:
             x = x + self.time[2](self.time[1](vector))[:, None]
         return x, vector, modulation
+
+    def _places(self, positions: Tensor, grid: Grid | None) -> Tensor:
+        """Cosines and sines of where a token stands: as tokens down and right from the middle of
+        the picture's lower edge, where scenes are composed from, and as sixteenths of its height
+        and width."""
+        count = self.config.visualizer.position_features
+        octave = torch.arange(count, device=positions.device, dtype=torch.float32)
+        frequency = math.pi / 32 * 2.0 ** (octave * 6 / (count - 1))
+        place = positions[..., 1:]
+        extent = place.amax(-2, keepdim=True) + 0.5 if grid is None else place.new_tensor(grid)
+        from_foot = place - extent * place.new_tensor([1.0, 0.5])
+        angle = torch.cat([from_foot, 16 * place / extent], dim=-1)[..., None] * frequency
+        return torch.cat([angle.cos(), angle.sin()], dim=-1).flatten(-2)
 
     def forward(
         self,
@@ -135,9 +148,11 @@ class Visualizer(nn.Module):
         t: Tensor,
         window: Cache,
         mask: Tensor | None = None,
+        grid: Grid | None = None,
     ) -> Tensor:
-        """The velocity [B, T, C]. `mask` is bool [B, 1, 1, N + T], for padded windows."""
-        return self.observed(latent, positions, t, window, mask)[0]
+        """The velocity [B, T, C]. `mask` is bool [B, 1, 1, N + T], for padded windows. `grid` is
+        needed where only some of the picture's tokens are there, else positions tell it."""
+        return self.observed(latent, positions, t, window, mask, grid)[0]
 
     def observed(
         self,
@@ -146,9 +161,10 @@ class Visualizer(nn.Module):
         t: Tensor,
         window: Cache,
         mask: Tensor | None = None,
+        grid: Grid | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The velocity [B, T, C] and the hidden state [B, T, W] behind the middle block."""
-        x, vector, modulation = self._enter(latent, positions, t)
+        x, vector, modulation = self._enter(latent, positions, t, grid)
         rope = rope_tables(positions, self.rope_table)
         hidden = x
         for i, (block, (k_window, v_window)) in enumerate(zip(self.blocks, window, strict=True)):
@@ -160,10 +176,10 @@ class Visualizer(nn.Module):
         x = F.layer_norm(x, (x.shape[-1],), eps=1e-6) * (1 + scale) + shift
         return self.leave(x), hidden
 
-    def commit(self, latent: Tensor, positions: Tensor) -> Cache:
-        """Each layer's K and V of a clean picture: [B, KV, T, D]."""
+    def commit(self, latent: Tensor, positions: Tensor, grid: Grid | None = None) -> Cache:
+        """Each layer's K and V of a clean picture: [B, KV, T, D]; `grid` as in `forward`."""
         t = torch.zeros(latent.shape[0], device=latent.device)
-        x, _, modulation = self._enter(latent, positions, t)
+        x, _, modulation = self._enter(latent, positions, t, grid)
         rope = rope_tables(positions, self.rope_table)
         cache: Cache = []
         for block in self.blocks:

@@ -70,7 +70,7 @@ class DistillStage:
             x = self._starts(own, segment)
             y = self._follow(context, x, start, end)
         t = torch.full((len(x),), start, device=x.device)
-        v = self.model(x, own.positions, t, own.window, own.mask).float()
+        v = self.model(x, own.positions, t, own.window, own.mask, own.grid).float()
         weight = token_weight(drawing, scale_down)
         return ((v - (x - y) / (start - end)).square().mean(-1) * weight).mean()
 

@@ -7,7 +7,7 @@ them the planner's eyes look at pictures of their own, and a probe names what ea
 | micro-batch | shape | dtype |
 | --- | --- | --- |
 | tokens | [B, S], padded with `<|pad|>` | int64 |
-| loss_mask | [B, S] | bool |
+| weight | [B, S] | float32: how often a token counts in the loss, 0 for what is not learned |
 | positions | [B, S, 3] | float32 |
 | pixels looked at | [N, 256, 256, 4], straight RGBA | uint8 |
 | labels of their patches | [N, 16, 4, groups], see `training.labels` | int64 |
@@ -18,11 +18,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from training.checkpoint import save_checkpoint
@@ -36,6 +39,7 @@ from training.models.vision import premultiply
 from training.pictures import PictureGroup, group_pictures, place_features
 from training.sequence import EOS, IMAGE, IMAGINE, PAD, Sequence, build_sequence
 from training.storyworld.documents import TASKS, Document, sample_document
+from training.storyworld.documents.cast import NAMES, PRONOUNS
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
 from training.tokenizer import load_tokenizer, train_tokenizer
@@ -56,8 +60,10 @@ class PlannerOptions:
     share `binding` of the text-to-image documents the prompt says of several characters what they
     do, so that who does what has to be kept apart; in the share `counted` of the stories it says in
     how many pictures. Where text and pictures change places the loss counts `turning` times: there
-    is decided whether another picture comes. `looks` pictures a step are looked at for the
-    probe, whose loss counts `probe_weight` times; without documents the eyes learn alone."""
+    is decided whether another picture comes. Names said before and pronouns count `referring`
+    times: they are few, and a story that changes them falls apart. `looks` pictures a step are
+    looked at for the probe, whose loss counts `probe_weight` times; without documents the eyes
+    learn alone."""
 
     documents: int = 24
     tokens: int = 4096
@@ -67,6 +73,7 @@ class PlannerOptions:
     binding: float = 0.0
     counted: float = 0.0
     turning: float = 1.0
+    referring: float = 1.0
     looks: int = 0
     probe_weight: float = 0.3
 
@@ -80,7 +87,7 @@ class Looks:
 @dataclass(frozen=True)
 class MicroBatch:
     tokens: Tensor
-    loss_mask: Tensor
+    weight: Tensor
     positions: Tensor
     pictures: list[PictureGroup]
 
@@ -136,23 +143,32 @@ class PlannerBatches:
     def _pad(self, group: list[tuple[Document, Sequence]], seeing: bool) -> MicroBatch:
         longest = max(len(s.tokens) for _, s in group)
         tokens = np.full((len(group), longest), PAD, np.int64)
-        mask = np.zeros((len(group), longest), bool)
+        weight = np.zeros((len(group), longest), np.float32)
         positions = np.zeros((len(group), longest, 3), np.float32)
         pictures = []
         for row, (document, sequence) in enumerate(group):
             length = len(sequence.tokens)
             tokens[row, :length] = sequence.tokens
-            mask[row, :length] = sequence.loss_mask
+            weight[row, :length] = self._weight(sequence)
             positions[row, :length] = sequence.positions
             for picture, span in zip(document.pictures(), sequence.pictures, strict=True):
                 if picture.scene is not None and (seeing or span.given):
                     pictures.append((render(picture.scene), row, span.image_tokens[0]))
         return MicroBatch(
             torch.from_numpy(tokens),
-            torch.from_numpy(mask),
+            torch.from_numpy(weight),
             torch.from_numpy(positions),
             group_pictures(pictures),
         )
+
+    def _weight(self, sequence: Sequence) -> NDArray[np.float32]:
+        """How often each token of `sequence` counts in the loss."""
+        tokens, options = sequence.tokens, self.options
+        weight = sequence.loss_mask.astype(np.float32)
+        weight[turning_points(tokens)] *= options.turning
+        if options.referring != 1.0:
+            weight[referring_words(tokens, load_tokenizer(self.path))] *= options.referring
+        return weight
 
 
 def binds_actions(document: Document) -> bool:
@@ -161,26 +177,50 @@ def binds_actions(document: Document) -> bool:
     return sum("action" in character for character in asked) > 1
 
 
-def turning_points(tokens: Tensor) -> Tensor:
-    """Which of the targets [B, S - 1] follow a picture, or begin one or end the turn."""
-    targets = tokens[:, 1:]
-    return (tokens[:, :-1] == IMAGE) | (targets == IMAGINE) | (targets == EOS)
+def turning_points(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the tokens [S] follow a picture, or begin one or end the turn."""
+    turns = (tokens == IMAGINE) | (tokens == EOS)
+    turns[1:] |= tokens[:-1] == IMAGE
+    return turns
 
 
-def next_token_loss(planner: Planner, batch: MicroBatch, turning: float) -> tuple[Tensor, int, int]:
-    """The summed cross-entropy, in which turning points count `turning` times, the number of
-    predicted tokens, and how many were right."""
+def referring_words(tokens: NDArray[np.int64], tokenizer: Tokenizer) -> NDArray[np.bool_]:
+    """Which of the tokens [S] name somebody who was named before, or are a pronoun."""
+    names, pronouns = _words(tokenizer)
+    named = np.isin(tokens, names)
+    first = np.zeros(len(tokens), bool)
+    first[np.unique(tokens, return_index=True)[1]] = True
+    return (named & ~first) | np.isin(tokens, pronouns)
+
+
+@lru_cache(maxsize=4)
+def _words(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """The tokens that are a whole name, and those that are a pronoun."""
+    names = [name for group in NAMES.values() for name in group]
+    pronouns = [word for group in PRONOUNS.values() for word in group]
+    return _tokens_of(tokenizer, names), _tokens_of(tokenizer, pronouns)
+
+
+def _tokens_of(tokenizer: Tokenizer, words: list[str]) -> list[int]:
+    spelled = [s + w for word in words for w in {word, word.capitalize()} for s in ("", " ")]
+    encoded = [tokenizer.encode(text, add_special_tokens=False).ids for text in spelled]
+    return sorted({ids[0] for ids in encoded if len(ids) == 1})
+
+
+def next_token_loss(planner: Planner, batch: MicroBatch) -> tuple[Tensor, int, int]:
+    """The summed cross-entropy by the tokens' weights, the number of predicted tokens, and how many
+    were right."""
     features = place_features(
         planner.vision, batch.pictures, *batch.tokens.shape, planner.config.twin.width
     )
     hidden, _ = planner(batch.tokens, batch.positions, features)
-    wanted = batch.loss_mask[:, 1:]
+    weight = batch.weight[:, 1:]
+    wanted = weight > 0
     logits = planner.logits(hidden[:, :-1][wanted]).float()
     targets = batch.tokens[:, 1:][wanted]
     right = int((logits.detach().argmax(-1) == targets).sum())
-    weight = torch.where(turning_points(batch.tokens)[wanted], turning, 1.0)
     errors = F.cross_entropy(logits, targets, reduction="none")
-    return (errors * weight).sum(), len(targets), right
+    return (errors * weight[wanted]).sum(), len(targets), right
 
 
 class PlannerStage:
@@ -214,10 +254,10 @@ class PlannerStage:
         self.model.to(device)
 
     def losses(self, batch: PlannerBatch, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
-        total = sum(int(micro.loss_mask[:, 1:].sum()) for micro in batch.documents)
+        total = sum(int((micro.weight[:, 1:] > 0).sum()) for micro in batch.documents)
         for micro in batch.documents:
             with mixed_precision(micro.tokens.device):
-                loss, count, right = next_token_loss(self.planner, micro, self.options.turning)
+                loss, count, right = next_token_loss(self.planner, micro)
             metrics = {
                 "loss": loss.item() / count,
                 "accuracy": right / count,

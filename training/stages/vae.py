@@ -120,8 +120,11 @@ class VAEStage:
         latent = torch.cat(
             [self.model.encode(premultiply(batches(i).to(device))) for i in range(8)]
         )
-        channels = (0, 2, 3)
-        self._normalise(latent.mean(channels, keepdim=True)[0], latent.std(channels, keepdim=True)[0])
+        per_channel = latent.transpose(0, 1).flatten(1)
+        self._normalise(
+            per_channel.mean(1).view(-1, 1, 1),
+            per_channel.std(1).view(-1, 1, 1),
+        )
         training = {"stage": "vae", "step": step}
         save_checkpoint(folder / "checkpoint", self.config, vae=self.model, training=training)
         self._normalise(0.0, 1.0)

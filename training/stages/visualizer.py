@@ -30,6 +30,7 @@ from training.window import (
     integrate,
     prepare,
     reference_weight,
+    settled_tokens,
     shifted_times,
     take_tokens,
     token_labels,
@@ -45,11 +46,11 @@ class VisualizerOptions:
     """`scale_down` 2 trains on pictures of half the edge; `time_mean` moves t towards noise. In
     the share `focus_share` of the batches only the share `focus` of the tokens is there, rather
     those under figures than others (MaskDiT, Zheng et al. 2024). In the share `on_policy` the model
-    goes on from where its own steps led, still towards the truth, and so learns to mend what it
-    began badly. `probe_weight` weighs the probe's loss. `pixel_share` of the velocity's error is
-    weighed as the decoder shows it in pixels. Blocks of `block` batches are gone through `visits`
-    times. `sample_shift` moves the steps of drawing towards noise, in samples and in what is
-    exported."""
+    goes on from where its own steps led, towards the truth where words and references settle it,
+    and so learns to mend what it began badly. `probe_weight` weighs the probe's loss. `pixel_share`
+    of the velocity's error is weighed as the decoder shows it in pixels. Blocks of `block` batches
+    are gone through `visits` times. `sample_shift` moves the steps of drawing towards noise, in
+    samples and in what is exported."""
 
     drawing: dict[str, Any] = field(default_factory=dict)
     scale_down: int = 1
@@ -162,30 +163,39 @@ class VisualizerStage:
         many.mask[..., : drawing.index.shape[1]] &= ~dropped[:, None, None, None]
         weight = token_weight(drawing, options.scale_down).repeat(count, 1)
         labels = token_labels(drawing, options.scale_down).repeat(count, 1, 1)
+        on_policy = float(torch.rand(())) < options.on_policy
+        # Its own steps have chosen what nothing settles; the truth there would teach it to waver.
+        counted = weight
+        if on_policy:
+            counted = weight * settled_tokens(drawing, options.scale_down).repeat(count, 1)
         if focused:
             chosen = focus(weight, options.focus)
             many, labels = many.focused(chosen), take_tokens(labels, chosen)
-            weight = weight.gather(1, chosen)
-        x, t = self._start(many)
+            counted = counted.gather(1, chosen)
+        x, t = self._own_way(many) if on_policy else self._noised(many)
         v = (x - many.clean) / t[:, None, None]
-        drawn, hidden = self.visualizer.observed(x, many.positions, t, many.window, many.mask)
+        drawn, hidden = self.visualizer.observed(
+            x, many.positions, t, many.window, many.mask, many.grid
+        )
         missed = (drawn.float() - v) @ self.metric
-        error = (missed.square().mean(-1) * weight).mean()
+        error = (missed.square().mean(-1) * counted).mean()
         return error, self.probe(hidden, labels)
 
-    def _start(self, many: Context) -> tuple[Tensor, Tensor]:
-        """What the model is to go on from: x [B, T, C] and its times [B]. Noised truths, or where
-        the model itself came to from noise after one or more steps of its schedule."""
+    def _noised(self, many: Context) -> tuple[Tensor, Tensor]:
+        """Noised truths x [B, T, C] and their times [B]."""
         options = self.options
         noise = torch.randn_like(many.clean)
-        if float(torch.rand(())) < options.on_policy:
-            times = shifted_times(DEFAULT_STEPS, options.sample_shift)
-            step = 1 + int(torch.randint(DEFAULT_STEPS - 1, ()))
-            x = integrate(self.visualizer, many, noise, times[: step + 1])
-            return x, torch.full((len(x),), times[step], device=x.device)
         t = torch.randn(len(noise), device=noise.device)
         t = (t * options.time_deviation + options.time_mean).sigmoid()
         return (1 - t[:, None, None]) * many.clean + t[:, None, None] * noise, t
+
+    def _own_way(self, many: Context) -> tuple[Tensor, Tensor]:
+        """Where the model itself came to from noise after one or more steps of its schedule."""
+        noise = torch.randn_like(many.clean)
+        times = shifted_times(DEFAULT_STEPS, self.options.sample_shift)
+        step = 1 + int(torch.randint(DEFAULT_STEPS - 1, ()))
+        x = integrate(self.visualizer, many, noise, times[: step + 1])
+        return x, torch.full((len(x),), times[step], device=x.device)
 
     def save(self, folder: Path, step: int) -> None:
         shift = self.options.sample_shift
