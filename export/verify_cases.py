@@ -143,8 +143,8 @@ def _denoise(engine: Simulation, subject: Subject, random: np.random.Generator) 
 def _commit(engine: Simulation, subject: Subject, random: np.random.Generator) -> Pairs:
     inputs = _grid(random, subject, 8, 6)
     found = engine.run(inputs)
-    tensors = (torch.from_numpy(array) for array in inputs.values())
-    cache = subject.models.visualizer.commit(*tensors)
+    latent, positions = (torch.from_numpy(inputs[name]) for name in ("latent", "positions"))
+    cache = subject.models.visualizer.commit(latent, positions)
     for layer, (key, value) in enumerate(cache):
         yield found[f"reference.k.{layer}"], key
         yield found[f"reference.v.{layer}"], value

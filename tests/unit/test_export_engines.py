@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from export import tensorrt
+from export import cli, engines, tensorrt
 from export.engine_cache import EngineCache, Key
+from export.engines import Maker
 from export.errors import ExportError
 from export.pipeline import Options, export_bundle
 from export.profiles import common_sizes, graph_profiles, profiles_of
 from export.tiny import LIMITS, build_tiny_checkpoint
-from runtime.bundle import File, Profile, read_bundle
+from runtime.bundle import File, Profile, Variant, read_bundle
 from runtime.interfaces import (
     COMPONENTS,
     CacheGeometry,
     ImageGeometry,
     component_interfaces,
 )
+from tests.fake_cuda import FakeCudart
+from tests.fake_tensorrt import VERSION, FakeTensorRT
 
 RTX = importlib.util.find_spec("tensorrt_rtx") is not None
 MODELOPT = importlib.util.find_spec("modelopt") is not None
@@ -135,6 +140,79 @@ def test_nothing_is_left_where_a_target_cannot_be_built(
     with pytest.raises(ExportError, match="target tensorrt needs"):
         export_bundle(checkpoint, tmp_path / "bundle", options)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT on a machine with a GPU of 8.7: like the real one it refuses float8 before 8.9."""
+
+    def open_library(target: str) -> tensorrt.Library:
+        return tensorrt.Library(target, FakeTensorRT(FakeCudart()), VERSION)
+
+    def build_engine(library: Any, graph: Path, inputs: Any, profiles: Any, capability: str,
+                     plugin: Any) -> bytes:  # fmt: skip
+        if ".fp8." in graph.name and capability in ("", "8.6"):
+            raise ExportError(f"{graph.name}: HW-specific datatypes fp8_e4m3")
+        return f"{graph.name} {capability}".encode()
+
+    monkeypatch.setattr(tensorrt, "open_library", open_library)
+    monkeypatch.setattr(engines, "open_library", open_library)
+    monkeypatch.setattr(engines, "build_engine", build_engine)
+    monkeypatch.setattr(engines, "device_capability", lambda: "8.7")
+
+
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize(
+    ("target", "precision", "capabilities"),
+    [
+        ("tensorrt-rtx", "fp16", ["8.6", "8.9", "12.0", "12.1"]),
+        ("tensorrt-rtx", "fp8", ["8.9", "12.0", "12.1"]),
+        ("tensorrt", "fp16", ["8.7"]),
+        ("tensorrt", "fp8", []),
+    ],
+)
+def test_fp8_engines_are_made_for_gpus_that_have_float8(
+    tmp_path: Path, target: str, precision: str, capabilities: list[str]
+) -> None:
+    options = Options(("cpu", target), ("w8", "fp16", "fp8"))
+    graph = Variant(target, "", precision, (File(f"onnx/commit.{precision}.onnx", 3, "0" * 64),))
+    made = list(Maker(tmp_path, CACHE, IMAGE, options).make("commit", graph, ()))
+    assert [m.variant.compute_capability for m in made] == capabilities
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_gpu_that_can_have_no_engine_asked_for_is_an_error(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    options = Options(("cpu", "tensorrt"), ("w8", "fp8"), verify=False, limits=LIMITS)
+    with pytest.raises(ExportError, match=r"8\.9 or newer .* target tensorrt, found 8\.7; add"):
+        export_bundle(checkpoint, tmp_path / "bundle", options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.skipif(not MODELOPT, reason="nvidia-modelopt is not installed")
+def test_the_report_says_which_engines_are_left_out(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        str(checkpoint), "-o", str(tmp_path / "bundle"), "--target", "cpu,tensorrt-rtx",
+        "--precision", "w8,fp8,fp16", "--compute-capability", "8.6,8.9", "--no-verify",
+        "--samples", "1", "--capacity", str(LIMITS.capacity), "--json",
+    ]  # fmt: skip
+    assert cli.main(arguments) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    said = "fp8 engines for 8.6: left out, FP8 needs compute capability 8.9 or newer"
+    assert [line for line in lines if "left out" in line] == [said]
+    (left,) = json.loads(last)["left_out"]
+    assert (left["precision"], left["compute_capability"]) == ("fp8", "8.6")
+    assert left["reason"] == "FP8 needs compute capability 8.9 or newer"
+    components = read_bundle(tmp_path / "bundle", verify=True).manifest.components
+    for name in COMPONENTS:
+        made = [v for v in components[name].variants if v.backend == "tensorrt-rtx"]
+        assert [(v.precision, v.compute_capability) for v in made] == [
+            ("fp8", "8.9"), ("fp16", "8.6"), ("fp16", "8.9"),
+        ]  # fmt: skip
 
 
 @pytest.mark.skipif(not RTX, reason="tensorrt_rtx is not installed (the rtx extra)")
