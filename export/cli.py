@@ -99,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--eval", type=int, default=0, metavar="N",
         help="also score every precision with weft eval on N prompts, against fp32")  # fmt: skip
     add("--compute-capability", default="8.6,8.9,12.0,12.1", metavar="CC",
-        help="of tensorrt-rtx engines, fp8 from 8.9 on (default: RTX 30, 40, 50 and GB10)")  # fmt: skip
+        help="of tensorrt-rtx engines, fp8 from 8.9 on "
+             "(default: RTX 30, 40, 50 and GB10)")  # fmt: skip
     add("--kv", default="float16", choices=("float16", "float8e4m3fn"),
         help="keys and values of fp8 variants")  # fmt: skip
     add("--cache", type=Path, metavar="FOLDER", help="keep engines here and use them again")
