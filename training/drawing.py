@@ -49,7 +49,9 @@ class DrawingOptions:
     `alike` batches in a row at one size: as many processes then take equally long.
     Latent tokens under characters and props count `foreground` times, and `telling` times more
     those of accessories and of markings that a reference shows. No picture has more than
-    `most_characters`; the share `crowds` of the text-to-image pictures has three or more."""
+    `most_characters`; the share `crowds` of the text-to-image pictures has three or more. With
+    `settle` it is found out what nothing settles, for one more rendering a picture; else all
+    counts as settled."""
 
     pictures: int = 32
     tasks: tuple[str, ...] = TEXT_TASKS
@@ -73,6 +75,7 @@ class DrawingOptions:
     telling: float = 2.0
     most_characters: int = 4
     crowds: float = 0.0
+    settle: bool = False
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,7 @@ class DrawingBatches:
         tokens = np.zeros((len(samples), max(ends)), np.int64)
         positions = np.zeros((len(samples), max(ends), 3), np.float32)
         seen, references, weights, rows, slots, distances, spans = [], [], [], [], [], [], []
+        settled = []
         for row, sample in enumerate(samples):
             tokens[row, : ends[row]] = sample.sequence.tokens[: ends[row]]
             positions[row, : ends[row]] = sample.sequence.positions[: ends[row]]
@@ -217,6 +221,7 @@ class DrawingBatches:
                 slots.append(slot)
                 distances.append(sample.picture - j)
             spans.append(planner_rows(sample.sequence, sample.picture, kept))
+            settled.append(self._settled(sample, targets[row], kept))
         index, mask, shift = pad_rows(spans)
         empty = np.zeros((0, size[1], size[0], 4), np.uint8)
         return Drawing(
@@ -235,14 +240,7 @@ class DrawingBatches:
                     ]
                 )
             ),
-            torch.from_numpy(
-                np.stack(
-                    [
-                        ~unsettled_tokens(s.target, t, s.earlier).reshape(-1)
-                        for s, t in zip(samples, targets, strict=True)
-                    ]
-                )
-            ),
+            torch.from_numpy(np.stack(settled)),
             torch.from_numpy(np.stack([token_labels(s.target) for s in samples])),
             torch.from_numpy(np.stack(references) if references else empty),
             torch.from_numpy(np.array(weights, np.float32)),
@@ -250,6 +248,15 @@ class DrawingBatches:
             torch.tensor(slots, dtype=torch.int64),
             torch.tensor(distances, dtype=torch.int64),
         )
+
+    def _settled(
+        self, sample: _Sample, pixels: NDArray[np.uint8], kept: Listing[int]
+    ) -> NDArray[np.bool_]:
+        """Per latent token whether words or the references in the window settle it."""
+        scene = sample.target
+        if not self.options.settle:
+            return np.ones(scene.size[0] * scene.size[1] // TOKEN**2, bool)
+        return ~unsettled_tokens(scene, pixels, [sample.earlier[j] for j in kept]).reshape(-1)
 
     def _weight(
         self, scene: Scene, pixels: NDArray[np.uint8], earlier: Listing[Scene]

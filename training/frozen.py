@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import nn
 
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.drawing import DrawingBatches, DrawingOptions
@@ -16,34 +15,33 @@ from training.models import VAE, ModelConfig, Planner, Visualizer
 from training.sheets import write_sheet
 from training.strict import build
 
-M = TypeVar("M", bound=nn.Module)
+# The parts of a configuration that a model is made by.
+_MADE_BY = {
+    "planner": ("twin", "planner"),
+    "visualizer": ("twin", "visualizer"),
+    "vae": ("vae",),
+}
 
 
-def _part(model: M | None, name: str, folder: Path) -> M:
+def load_model(folder: Path, name: str, config: ModelConfig) -> Any:
+    """The model `name` of the checkpoint in `folder`, which has to be `config`'s."""
+    checkpoint = load_checkpoint(folder)
+    model = getattr(checkpoint, name)
     if model is None:
         raise TrainingError(f"{folder} holds no {name}; train that stage first")
+    for part in _MADE_BY[name]:
+        found, wanted = getattr(checkpoint.config, part), getattr(config, part)
+        if found != wanted:
+            raise TrainingError(
+                f"{folder}: its {name} is of another configuration: expected {wanted}, found "
+                f"{found}; train that stage again, or take the code that it was trained with"
+            )
     return model
 
 
-def _frozen(model: M) -> M:
-    model.eval().requires_grad_(False)
-    return model
-
-
-def load_planner(folder: Path) -> Planner:
-    """The trained planner, frozen."""
-    return _frozen(_part(load_checkpoint(folder).planner, "planner", folder))
-
-
-def load_vae(folder: Path) -> VAE:
-    """The trained autoencoder, frozen, in the memory layout that convolutions like."""
-    vae = _frozen(_part(load_checkpoint(folder).vae, "VAE", folder))
-    return vae.to(memory_format=torch.channels_last)
-
-
-def load_visualizer(folder: Path) -> Visualizer:
-    """The trained visualizer, free to train on."""
-    return _part(load_checkpoint(folder).visualizer, "visualizer", folder)
+def load_frozen(folder: Path, name: str, config: ModelConfig) -> Any:
+    """As `load_model`, in evaluation and without gradients."""
+    return load_model(folder, name, config).eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)
@@ -97,8 +95,9 @@ def open_studio(
     few = replace(options, pictures=12, other_sizes=0.0)
     return Studio(
         config,
-        load_planner(planner),
-        load_vae(vae),
+        load_frozen(planner, "planner", config),
+        # The memory layout that convolutions like.
+        load_frozen(vae, "vae", config).to(memory_format=torch.channels_last),
         tokenizer,
         DrawingBatches(options, seed, tokenizer),
         DrawingBatches(few, 77, tokenizer, held_out=True),

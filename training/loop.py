@@ -1,7 +1,8 @@
 """The training loop that every stage runs in: steps, schedule, averages, logs, exact resume.
 
 A stage brings a model, a batch for every step number and a loss. Batches depend on (seed, step)
-only, so a run that was killed continues as if it had not been. Under torchrun every process takes
+only, so a run that was killed continues as if it had not been; one that ends by the clock may take
+other steps. Under torchrun every process takes
 its own batches and the gradients are averaged. The loop knows nothing of what is learned.
 """
 
@@ -126,6 +127,9 @@ def train(
     optimizers = build_optimizers(stage.model, config)
     average = Average(stage.model, config.ema)
     start, spent = _resume(folder, stage.model, optimizers, average)
+    if config.seconds and spent >= config.seconds:
+        logger.info("%s: its %g seconds are spent", folder, config.seconds)
+        return
     loader = DataLoader(
         _Steps(stage.batches, config.steps, workers),
         batch_size=None,

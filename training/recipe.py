@@ -26,7 +26,8 @@ RECIPES = Path(__file__).parent / "recipes"
 class LoopConfig:
     """The rate rises over `warmup` steps, stays, and falls over the last share `decay`. With
     `seconds` above 0 the run ends, and the rate falls, by the clock where that is sooner: for a
-    machine that is lent by the minute. Such a run depends on the machine's speed. Each of the
+    machine that is lent by the minute. They are those of the whole run, resumed parts included,
+    from its first batch on; only a run by steps is the same on every machine. Each of the
     `workers` makes `prefetch` batches ahead."""
 
     steps: int
@@ -48,6 +49,7 @@ class LoopConfig:
     def __post_init__(self) -> None:
         least = {
             "steps": 1,
+            "seconds": 0,
             "log_every": 1,
             "save_every": 1,
             "sample_every": 1,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,19 +99,36 @@ def test_the_rate_rises_stays_and_falls_to_zero() -> None:
     assert not factors[100]
 
 
-def test_a_run_ends_by_the_clock_where_that_is_sooner(tmp_path: Path) -> None:
-    class Slow(Line):
-        def losses(self, batch: Tensor, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
-            time.sleep(0.02)
-            yield from super().losses(batch, step)
+def test_a_run_ends_by_the_clock_where_that_is_sooner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every look at the clock takes a second; a step looks once, a save once more."""
+    clock = iter(range(10_000))
+    monkeypatch.setattr("training.loop.time.monotonic", lambda: float(next(clock)))
+    progress: list[float] = []
 
-    stage = Slow()
-    train(stage, loop(steps=10_000, seconds=0.3, sample_every=10_000), tmp_path, seed=1)
-    assert len(stage.saved) == 1
-    assert 2 < stage.saved[0] <= 20
-    again = Slow()
-    train(again, loop(steps=10_000, seconds=0.3, sample_every=10_000), tmp_path, seed=1)
-    assert again.saved == [stage.saved[0] + 1], "a finished run goes on"
+    def factor(step: int, done: float, config: LoopConfig) -> float:
+        progress.append(done)
+        return rate_factor(step, done, config)
+
+    monkeypatch.setattr("training.loop.rate_factor", factor)
+    config = loop(
+        steps=10_000, seconds=20, optimizer="adamw", log_every=10_000, save_every=8,
+        sample_every=10_000,
+    )  # fmt: skip
+    stage = Line()
+    train(stage, config, tmp_path, seed=1)
+    assert stage.saved == [len(progress)]
+    assert 10 < len(progress) <= 20
+    assert progress == sorted(progress) and progress[-2] < 1 <= progress[-1]
+    finished = (tmp_path / "state.pt").read_bytes()
+    again = Line()
+    train(again, config, tmp_path, seed=1)
+    assert not again.saved, "a finished run went on"
+    assert (tmp_path / "state.pt").read_bytes() == finished
+    longer = Line()
+    train(longer, loop(**{**vars(config), "seconds": 30}), tmp_path, seed=1)
+    assert longer.saved[0] > stage.saved[0]
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 40), (40, 8)])

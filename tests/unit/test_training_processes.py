@@ -43,25 +43,39 @@ class Seen:
         pass
 
 
-def run_rank(rank: int, port: int, folder: str) -> None:
+def run_rank(rank: int, port: int, folder: str, steps: int, seconds: float) -> None:
     os.environ |= {
         "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
     }  # fmt: skip
     stage = Seen()
-    config = LoopConfig(steps=3, warmup=1, optimizer="adamw", rate=0.1, workers=0, save_every=3)
+    config = LoopConfig(
+        steps, seconds, rate=0.1, warmup=1, optimizer="adamw", workers=0, save_every=steps
+    )
     train(stage, config, Path(folder), seed=0)
     torch.save((stage.asked, stage.model.weight.detach()), f"{folder}/rank{rank}.pt")
     Workers.join().leave()
 
 
-def test_processes_share_the_batches_and_agree_on_the_weights(tmp_path: Path) -> None:
+def run_two(folder: Path, steps: int, seconds: float = 0.0) -> list[tuple[list[int], Tensor]]:
+    """The batches that each of two processes asked for, and the weights it ended with."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    torch.multiprocessing.spawn(run_rank, (port, str(tmp_path)), nprocs=2)
-    first, second = (torch.load(tmp_path / f"rank{r}.pt", weights_only=True) for r in (0, 1))
+    arguments = (port, str(folder), steps, seconds)
+    torch.multiprocessing.spawn(run_rank, arguments, nprocs=2)
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def test_processes_share_the_batches_and_agree_on_the_weights(tmp_path: Path) -> None:
+    first, second = run_two(tmp_path, steps=3)
     assert first[0] == [0, 2, 4]
     assert second[0] == [1, 3, 5]
     assert torch.equal(first[1], second[1])
     assert float(first[1]) != 0.5
     assert (tmp_path / "state.pt").is_file()
+
+
+def test_processes_end_by_the_clock_of_the_first(tmp_path: Path) -> None:
+    first, second = run_two(tmp_path, steps=100_000, seconds=0.5)
+    assert len(first[0]) == len(second[0]) < 100_000
+    assert torch.equal(first[1], second[1])

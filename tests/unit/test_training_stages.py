@@ -21,6 +21,7 @@ from training.drawing import (  # noqa: E402
     reference_window,
     resized,
 )
+from training.errors import TrainingError  # noqa: E402
 from training.loop import train  # noqa: E402
 from training.models import named_config  # noqa: E402
 from training.recipe import LoopConfig  # noqa: E402
@@ -38,6 +39,7 @@ from training.stages.planner import (  # noqa: E402
     PlannerBatches,
     PlannerOptions,
     PlannerStage,
+    _words,
     next_token_loss,
     referring_words,
     turning_points,
@@ -67,6 +69,24 @@ def test_vae_stage_leaves_a_normalised_latent(tmp_path: Path) -> None:
     vae = load_checkpoint(tmp_path / "checkpoint").vae
     assert vae is not None and float(vae.scale.min()) > 0
     assert list((tmp_path / "samples").glob("*.png"))
+
+
+def test_vae_stage_goes_on_from_a_checkpoint(tmp_path: Path, checkpoint: Path) -> None:
+    stage = VAEStage(TINY, VAEOptions(batch=4, crop=64), 0, start=checkpoint)
+    start = load_checkpoint(checkpoint).vae
+    assert start is not None
+    pixels = torch.rand(1, 4, 32, 32)
+    with torch.no_grad():
+        latent = start.encode(pixels) * start.scale + start.shift
+        assert torch.allclose(stage.model.encode(pixels), latent, atol=1e-5)
+    train(stage, ONCE, tmp_path, 0)
+    assert load_checkpoint(tmp_path / "checkpoint").vae is not None
+
+
+def test_a_stage_refuses_a_start_of_another_configuration(checkpoint: Path) -> None:
+    wider = replace(TINY, vae=replace(TINY.vae, blocks=(0, 1, 1, 1)))
+    with pytest.raises(TrainingError, match=r"its vae is of another configuration: expected VAE"):
+        VAEStage(wider, VAEOptions(), 0, start=checkpoint)
 
 
 def test_planner_stage(tmp_path: Path, checkpoint: Path) -> None:
@@ -109,11 +129,13 @@ def test_turning_points_are_where_text_and_pictures_change_places() -> None:
 
 
 def test_referring_words_are_names_said_before_and_pronouns() -> None:
-    tokenizer = load_tokenizer(SHIPPED / "tokenizer.json")
-    text = "There was Wren, a fox. Wren met Gus, and she waved. Gus sat by her."
+    path = SHIPPED / "tokenizer.json"
+    tokenizer = load_tokenizer(path)
+    text = "Wren was a fox. Then Wren met Gus, and she waved.\nGus sat by her. Wren laughed."
     tokens = np.array(tokenizer.encode(text, add_special_tokens=False).ids)
-    words = [tokenizer.decode([int(t)]).strip() for t in tokens[referring_words(tokens, tokenizer)]]
-    assert words == ["Wren", "she", "Gus", "her"]
+    found = tokens[referring_words(tokens, *_words(path))]
+    words = [tokenizer.decode([int(t)]).strip() for t in found]
+    assert words == ["Wren", "she", "Gus", "her", "Wren"]
 
 
 @pytest.mark.parametrize("option", ["turning", "referring"])
@@ -247,6 +269,22 @@ def test_the_visualizer_prepares_a_batch_once_for_all_its_visits(
     assert len(made) == 2
 
 
+def test_part_of_a_picture_is_placed_as_part_of_it(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = VisualizerOptions({**DRAWING, "base": (96, 64)}, on_policy=0.5)
+    stage = VisualizerStage(TINY, options, 0, planner=checkpoint, vae=checkpoint, start=checkpoint)
+    grids = []
+    places = stage.visualizer._places
+    monkeypatch.setattr(
+        stage.visualizer, "_places", lambda p, grid: grids.append(grid) or places(p, grid)
+    )
+    for prepared in stage._prepare(stage.studio.batches(0)):
+        context = stage._context(prepared, focused=True)
+        stage._errors(context, prepared.drawing, focused=True)
+    assert len(grids) > 3 and set(grids) == {(4, 6)}
+
+
 def test_on_policy_starts_are_where_the_models_own_steps_led(checkpoint: Path) -> None:
     options = VisualizerOptions(DRAWING, on_policy=1.0, sample_shift=4.0)
     stage = VisualizerStage(TINY, options, 0, planner=checkpoint, vae=checkpoint, start=checkpoint)
@@ -262,6 +300,8 @@ def test_on_policy_starts_are_where_the_models_own_steps_led(checkpoint: Path) -
     assert torch.equal(x, integrate(stage.visualizer, context, noise, times[: step + 1]))
     error, _ = stage._errors(context, prepared.drawing, focused=True)
     error.backward()
+    nothing = replace(prepared.drawing, settled=torch.zeros_like(prepared.drawing.settled))
+    assert stage._errors(context, nothing, focused=True)[0].item() == 0
     assert any(p.grad is not None and p.grad.any() for p in stage.visualizer.parameters())
 
 

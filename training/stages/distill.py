@@ -18,7 +18,7 @@ from torch import Tensor
 
 from training.device import mixed_precision
 from training.drawing import Drawing
-from training.frozen import load_visualizer, open_studio
+from training.frozen import load_frozen, load_model, open_studio
 from training.models import ModelConfig
 from training.window import Context, commit_references, integrate, prepare, token_weight
 
@@ -42,8 +42,8 @@ class DistillStage:
         self.options = options
         self.studio = open_studio(config, options.drawing, seed, teacher, teacher)
         self.batches = self.studio.batches
-        self.teacher = load_visualizer(teacher).eval().requires_grad_(False)
-        self.model = load_visualizer(teacher)
+        self.teacher = load_frozen(teacher, "visualizer", config)
+        self.model = load_model(teacher, "visualizer", config)
 
     def to(self, device: torch.device) -> None:
         self.studio.to(device)

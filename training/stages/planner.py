@@ -25,13 +25,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from training.checkpoint import save_checkpoint
 from training.device import mixed_precision
 from training.errors import TrainingError
-from training.frozen import load_planner
+from training.frozen import load_model
 from training.labels import CLASSES, PATCHES, patch_labels
 from training.models import ModelConfig, Planner
 from training.models.probe import Probe
@@ -61,7 +60,7 @@ class PlannerOptions:
     do, so that who does what has to be kept apart; in the share `counted` of the stories it says in
     how many pictures. Where text and pictures change places the loss counts `turning` times: there
     is decided whether another picture comes. Names said before and pronouns count `referring`
-    times: they are few, and a story that changes them falls apart. `looks` pictures a step are
+    times, for they are few, and a story that changes them falls apart. `looks` pictures a step are
     looked at for the probe, whose loss counts `probe_weight` times; without documents the eyes
     learn alone."""
 
@@ -149,7 +148,7 @@ class PlannerBatches:
         for row, (document, sequence) in enumerate(group):
             length = len(sequence.tokens)
             tokens[row, :length] = sequence.tokens
-            weight[row, :length] = self._weight(sequence)
+            weight[row, :length] = self._weight(sequence.tokens, sequence.loss_mask)
             positions[row, :length] = sequence.positions
             for picture, span in zip(document.pictures(), sequence.pictures, strict=True):
                 if picture.scene is not None and (seeing or span.given):
@@ -161,14 +160,13 @@ class PlannerBatches:
             group_pictures(pictures),
         )
 
-    def _weight(self, sequence: Sequence) -> NDArray[np.float32]:
-        """How often each token of `sequence` counts in the loss."""
-        tokens, options = sequence.tokens, self.options
-        weight = sequence.loss_mask.astype(np.float32)
-        weight[turning_points(tokens)] *= options.turning
-        if options.referring != 1.0:
-            weight[referring_words(tokens, load_tokenizer(self.path))] *= options.referring
-        return weight
+    def _weight(self, tokens: NDArray[np.int64], learned: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """How often each token counts in the loss."""
+        options = self.options
+        turning = np.where(turning_points(tokens), options.turning, 1.0)
+        refers = referring_words(tokens, *_words(self.path)) if options.referring != 1.0 else False
+        referring = np.where(refers, options.referring, 1.0)
+        return (learned * turning * referring).astype(np.float32)
 
 
 def binds_actions(document: Document) -> bool:
@@ -184,27 +182,38 @@ def turning_points(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
     return turns
 
 
-def referring_words(tokens: NDArray[np.int64], tokenizer: Tokenizer) -> NDArray[np.bool_]:
+def referring_words(
+    tokens: NDArray[np.int64], names: dict[int, str], pronouns: set[int]
+) -> NDArray[np.bool_]:
     """Which of the tokens [S] name somebody who was named before, or are a pronoun."""
-    names, pronouns = _words(tokenizer)
-    named = np.isin(tokens, names)
-    first = np.zeros(len(tokens), bool)
-    first[np.unique(tokens, return_index=True)[1]] = True
-    return (named & ~first) | np.isin(tokens, pronouns)
+    said: set[str] = set()
+    refers = np.zeros(len(tokens), bool)
+    for i, token in enumerate(tokens.tolist()):
+        name = names.get(token)
+        refers[i] = name in said or token in pronouns
+        if name is not None:
+            said.add(name)
+    return refers
 
 
-@lru_cache(maxsize=4)
-def _words(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """The tokens that are a whole name, and those that are a pronoun."""
+@lru_cache
+def _words(tokenizer: Path) -> tuple[dict[int, str], set[int]]:
+    """The tokens that are a whole name, and those that are a pronoun. Names of several tokens, as
+    prompts invent them, are not among them."""
     names = [name for group in NAMES.values() for name in group]
     pronouns = [word for group in PRONOUNS.values() for word in group]
-    return _tokens_of(tokenizer, names), _tokens_of(tokenizer, pronouns)
+    return _spelled(tokenizer, names), set(_spelled(tokenizer, pronouns))
 
 
-def _tokens_of(tokenizer: Tokenizer, words: list[str]) -> list[int]:
-    spelled = [s + w for word in words for w in {word, word.capitalize()} for s in ("", " ")]
-    encoded = [tokenizer.encode(text, add_special_tokens=False).ids for text in spelled]
-    return sorted({ids[0] for ids in encoded if len(ids) == 1})
+def _spelled(path: Path, words: list[str]) -> dict[int, str]:
+    """The words that are one token, by every token that spells them."""
+    tokenizer, found = load_tokenizer(path), {}
+    for word in words:
+        for text in {start + form for start in ("", " ") for form in (word, word.capitalize())}:
+            ids = tokenizer.encode(text, add_special_tokens=False).ids
+            if len(ids) == 1:
+                found[ids[0]] = word
+    return found
 
 
 def next_token_loss(planner: Planner, batch: MicroBatch) -> tuple[Tensor, int, int]:
@@ -236,7 +245,7 @@ class PlannerStage:
         tokenizer: Path | None = None,
     ) -> None:
         self.config, self.options = config, options
-        planner = Planner(config) if start is None else load_planner(start).requires_grad_(True)
+        planner = Planner(config) if start is None else load_model(start, "planner", config)
         self.planner = planner
         self.probe = Probe(config.twin.width, PATCHES * CLASSES)
         self.model = nn.ModuleDict({"planner": planner, "probe": self.probe})

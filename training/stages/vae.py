@@ -23,7 +23,7 @@ from torch import Tensor
 
 from training.checkpoint import save_checkpoint
 from training.device import mixed_precision
-from training.frozen import load_vae
+from training.frozen import load_model
 from training.models import VAE, ModelConfig
 from training.models.vae import straight
 from training.models.vision import premultiply
@@ -59,7 +59,7 @@ class VAEBatches:
         return torch.from_numpy(np.stack(crops[: self.options.batch]))
 
     def _crops(self, rng: np.random.Generator) -> list[Any]:
-        """As many crops of one render as its area is crops."""
+        """As many crops of one render as fit its area."""
         edge = self.options.crop
         size = SIZES[rng.integers(len(SIZES))]
         scene = sample_scene(rng, size=size)
@@ -85,7 +85,7 @@ class VAEStage:
         self, config: ModelConfig, options: VAEOptions, seed: int, start: Path | None = None
     ) -> None:
         self.config, self.options = config, options
-        model = VAE(config.vae) if start is None else load_vae(start).requires_grad_(True)
+        model = VAE(config.vae) if start is None else load_model(start, "vae", config)
         self.model = model.to(memory_format=torch.channels_last)
         self._normalise(0.0, 1.0)
         self.batches = VAEBatches(options, seed)

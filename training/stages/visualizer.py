@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from training.device import mixed_precision, moved
 from training.drawing import Drawing
-from training.frozen import load_visualizer, open_studio
+from training.frozen import load_model, open_studio
 from training.labels import CLASSES
 from training.models import ModelConfig, Visualizer
 from training.models.probe import Probe
@@ -88,7 +88,8 @@ class VisualizerStage:
         start: Path | None = None,
     ) -> None:
         self.options = options
-        self.studio = open_studio(config, options.drawing, seed, planner, vae)
+        drawing = {**options.drawing, "settle": options.on_policy > 0}
+        self.studio = open_studio(config, drawing, seed, planner, vae)
         self.batches: Revisits[list[Prepared]] = Revisits(
             self.studio.batches, options.block, options.visits
         )
@@ -96,7 +97,7 @@ class VisualizerStage:
             self.visualizer = Visualizer(config)
             self.visualizer.start_from(self.studio.planner)
         else:
-            self.visualizer = load_visualizer(start)
+            self.visualizer = load_model(start, "visualizer", config)
         probe = Probe(config.twin.width, CLASSES)
         self.probe = probe
         self.model = nn.ModuleDict({"visualizer": self.visualizer, "probe": probe})
