@@ -13,9 +13,8 @@ from export.engine_cache import EngineCache, Key
 from export.errors import ExportError
 from export.manifest import RUNTIME
 from export.profiles import profiles_of
-from export.targets import has_precision
 from export.tensorrt import Library, build_engine, device_capability, open_library
-from runtime.bundle import Variant, digest_of, file_of
+from runtime.bundle import Variant, digest_of, file_of, has_precision
 from runtime.interfaces import CacheGeometry, ImageGeometry, Tensor
 
 if TYPE_CHECKING:

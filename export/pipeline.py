@@ -22,7 +22,7 @@ from export.graphs import Models
 from export.manifest import Limits
 from export.report import Report, row_of
 from export.session import one_thread
-from export.targets import CAPABILITIES, Plan, make_plan
+from export.targets import CAPABILITIES, Plan, check_names, make_plan
 from runtime.bundle import MANIFEST, write_manifest
 from training.checkpoint import TOKENIZER, Checkpoint, load_checkpoint, replacing
 from training.errors import TrainingError
@@ -57,14 +57,9 @@ class Options:
 
     def __post_init__(self) -> None:
         plan = self.plan
-        unknown = [c for c in self.capabilities if c not in CAPABILITIES]
-        if unknown or not self.capabilities:
-            raise ExportError(
-                f"compute capability: expected one or more of {', '.join(CAPABILITIES)}, found "
-                f"{', '.join(self.capabilities) or 'none'}"
-            )
+        check_names("compute capability", self.capabilities, CAPABILITIES)
         if "tensorrt-rtx" in self.targets:
-            plan.left_out("tensorrt-rtx", self.capabilities)
+            plan.check_engines("tensorrt-rtx", self.capabilities)
         if self.kv not in ("float16", "float8e4m3fn"):
             raise ExportError(f"kv: expected float16 or float8e4m3fn, found {self.kv}")
         limits = self.limits
@@ -113,7 +108,7 @@ def export_bundle(checkpoint: Path | str, out: Path | str, options: Options) -> 
         round(time.monotonic() - started, 1),
         rows,
         {name: dict(v.figures) for name, v in assembly.verification.items()},
-        tuple(dict.fromkeys(assembly.left_out)),
+        tuple(assembly.left_out),
     )
 
 

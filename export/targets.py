@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from export.errors import ExportError
 from export.precision import RECIPES
+from runtime.bundle import FIRST_FP8, has_precision
 
 PRECISIONS = {
     "cpu": ("fp32", "w8", "int8"),
@@ -33,29 +34,22 @@ GRAPHS = {
 COMPILED = ("tensorrt-rtx", "tensorrt")
 # RTX 30, 40 and 50, and GB10.
 CAPABILITIES = ("8.6", "8.9", "12.0", "12.1")
-# The first GPUs that multiply float8; for older ones TensorRT refuses a graph that has any.
-FIRST_FP8 = "8.9"
-
-
-def has_precision(capability: str, precision: str) -> bool:
-    """Whether GPUs of this compute capability run engines of this precision."""
-    return precision != "fp8" or _number(capability) >= _number(FIRST_FP8)
-
-
-def _number(capability: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in capability.split("."))
 
 
 @dataclass(frozen=True)
 class LeftOut:
     """Engines that were asked for and cannot be, with the reason."""
 
+    target: str
     precision: str
     compute_capability: str
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.precision} engines for {self.compute_capability}: left out, {self.reason}"
+        return (
+            f"{self.target} {self.precision} engines for {self.compute_capability}: "
+            f"left out, {self.reason}"
+        )
 
 
 @dataclass(frozen=True)
@@ -69,22 +63,32 @@ class Plan:
         return tuple(pair for pair in self.pairs if pair[0] in COMPILED)
 
     def left_out(self, target: str, capabilities: tuple[str, ...]) -> tuple[LeftOut, ...]:
-        """What a compiled target has no engines for; raises `ExportError` where that is all."""
-        asked = [(p, c) for t, p in self.pairs if t == target for c in capabilities]
+        """What a compiled target has no engines for; raises as `check_engines` does."""
+        self.check_engines(target, capabilities)
         reason = f"FP8 needs compute capability {FIRST_FP8} or newer"
-        left = tuple(LeftOut(p, c, reason) for p, c in asked if not has_precision(c, p))
-        if len(left) == len(asked):
+        return tuple(
+            LeftOut(target, precision, capability, reason)
+            for precision, capability in self._engines(target, capabilities)
+            if not has_precision(capability, precision)
+        )
+
+    def check_engines(self, target: str, capabilities: tuple[str, ...]) -> None:
+        """Raises `ExportError` where a compiled target would have no engine at all."""
+        if not any(has_precision(c, p) for p, c in self._engines(target, capabilities)):
             raise ExportError(
                 f"compute capability: expected {FIRST_FP8} or newer for the fp8 engines of target "
                 f"{target}, found {', '.join(capabilities)}; add precision fp16 or a newer GPU"
             )
-        return left
+
+    def _engines(self, target: str, capabilities: tuple[str, ...]) -> list[tuple[str, str]]:
+        """(precision, compute capability) of every engine that is asked for."""
+        return [(p, c) for t, p in self.pairs if t == target for c in capabilities]
 
 
 def make_plan(targets: tuple[str, ...], precisions: tuple[str, ...]) -> Plan:
     """Raises `ExportError` for names that are unknown or do not go together."""
-    _check("target", targets, tuple(PRECISIONS))
-    _check("precision", precisions, tuple(RECIPES))
+    check_names("target", targets, tuple(PRECISIONS))
+    check_names("precision", precisions, tuple(RECIPES))
     if "cpu" not in targets:
         raise ExportError(
             f"target: expected cpu among them, found {','.join(targets)}; every bundle has graphs "
@@ -107,7 +111,8 @@ def make_plan(targets: tuple[str, ...], precisions: tuple[str, ...]) -> Plan:
     return Plan(pairs, precisions)
 
 
-def _check(what: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
+def check_names(what: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
+    """Raises `ExportError` unless these are known names, at least one and each once."""
     unknown = [name for name in given if name not in known]
     if unknown or not given or len(set(given)) != len(given):
         raise ExportError(

@@ -29,6 +29,7 @@ from runtime.interfaces import cache_names
 from training.models.rope import rope_tables, rotate
 from training.models.vae import straight
 from training.models.vision import premultiply
+from training.sequence import grid_positions
 
 Array = NDArray[Any]
 
@@ -116,10 +117,8 @@ def _grid(
 ) -> dict[str, Array]:
     """A latent [1, T, Z] and its positions [T, 3]."""
     channels = subject.models.visualizer.config.visualizer.latent_channels
-    scale = 16 / (rows * columns) ** 0.5
-    h, w = np.mgrid[0:rows, 0:columns].reshape(2, -1) * scale + scale / 2
-    positions = np.stack([np.zeros_like(h), h, w], axis=-1).astype(np.float32)
-    return {"latent": _normal(random, 1, rows * columns, channels), "positions": positions}
+    latent = _normal(random, 1, rows * columns, channels)
+    return {"latent": latent, "positions": grid_positions(rows, columns)}
 
 
 def _denoise(engine: Simulation, subject: Subject, random: np.random.Generator) -> Pairs:

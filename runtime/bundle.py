@@ -38,10 +38,11 @@ from runtime.manifest import (
     files_of,
 )
 from runtime.strict import StrictError, from_json, to_json
-from runtime.variants import File, Gate, Profile, Variant
+from runtime.variants import FIRST_FP8, File, Gate, Profile, Variant, has_precision
 
 __all__ = [
     "ABI",
+    "FIRST_FP8",
     "MANIFEST",
     "RUNTIME_VERSION",
     "SCHEMA",
@@ -65,6 +66,7 @@ __all__ = [
     "confined",
     "digest_of",
     "file_of",
+    "has_precision",
     "read_bundle",
     "write_manifest",
 ]

@@ -31,10 +31,21 @@ BACKENDS = {
     ("tensorrt", ""): "tensorrt",
 }
 PRECISIONS = ("fp32", "w8", "int8", "fp16", "fp8")
+# The first GPUs that multiply float8; for older ones TensorRT refuses a graph that has any.
+FIRST_FP8 = "8.9"
 KV_DTYPES = ("float32", "float16", "float8e4m3fn")
 # `past.k.0`, `window.v.3`, …: keys and values, the planner's and the visualizer's.
 _PLANNER_KV = re.compile(r"(past|present|planner)\.[kv]\.\d+")
 _WINDOW_KV = re.compile(r"(reference|window)\.[kv]\.\d+")
+
+
+def has_precision(capability: str, precision: str) -> bool:
+    """Whether GPUs of this compute capability run variants of this precision."""
+    return precision != "fp8" or _number(capability) >= _number(FIRST_FP8)
+
+
+def _number(capability: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in capability.split("."))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from runtime.engines.choice import BACKENDS, CPU_BACKEND, Choice, Rejected
 from runtime.engines.machine import Gpu, Machine
 from runtime.engines.tensorrt_library import MODULES
 from runtime.errors import EngineError
-from runtime.variants import failed_gates
+from runtime.variants import FIRST_FP8, failed_gates, has_precision
 
 # What a manifest may call a package → the distributions it comes in.
 _DISTRIBUTIONS = {
@@ -129,6 +129,13 @@ def _device_problem(variant: Variant, machine: Machine) -> str:
     gpu = machine.gpu
     if not isinstance(gpu, Gpu):
         return gpu
+    # For every backend: TensorRT refuses such a graph, CUDA has no float8 products to gain by. And
+    # before an engine's compute capability, because no export could make one for this GPU.
+    if not has_precision(gpu.compute_capability, variant.precision):
+        return (
+            f"{variant.precision} needs compute capability {FIRST_FP8} or newer, "
+            f"{gpu.name} has {gpu.compute_capability}"
+        )
     wanted = variant.compute_capability
     if wanted and wanted != gpu.compute_capability:
         return (

@@ -227,6 +227,8 @@ def test_an_opset_that_is_not_supported(
 def test_options_that_cannot_be() -> None:
     with pytest.raises(ExportError, match=r"compute capability: expected one or more of 8\.6"):
         Options(capabilities=("7.0",))
+    with pytest.raises(ExportError, match=r"each once, found 8\.9, 8\.9"):
+        Options(capabilities=("8.9", "8.9"))
     engines = ("cpu", "tensorrt-rtx")
     with pytest.raises(ExportError, match=r"8\.9 or newer .* found 8\.6; add precision fp16 or a"):
         Options(engines, ("w8", "fp8"), capabilities=("8.6",))

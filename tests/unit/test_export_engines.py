@@ -19,6 +19,7 @@ from export.engines import Maker
 from export.errors import ExportError
 from export.pipeline import Options, export_bundle
 from export.profiles import common_sizes, graph_profiles, profiles_of
+from export.targets import make_plan
 from export.tiny import LIMITS, build_tiny_checkpoint
 from runtime.bundle import File, Profile, Variant, read_bundle
 from runtime.interfaces import (
@@ -180,6 +181,15 @@ def test_fp8_engines_are_made_for_gpus_that_have_float8(
     assert [m.variant.compute_capability for m in made] == capabilities
 
 
+def test_what_is_left_out_names_its_target() -> None:
+    plan = make_plan(("cpu", "tensorrt-rtx", "tensorrt"), ("w8", "fp8", "fp16"))
+    targets = ("tensorrt-rtx", "tensorrt")
+    assert [str(left) for t in targets for left in plan.left_out(t, ("8.6", "8.9"))] == [
+        "tensorrt-rtx fp8 engines for 8.6: left out, FP8 needs compute capability 8.9 or newer",
+        "tensorrt fp8 engines for 8.6: left out, FP8 needs compute capability 8.9 or newer",
+    ]
+
+
 @pytest.mark.usefixtures("compiler")
 def test_a_gpu_that_can_have_no_engine_asked_for_is_an_error(
     checkpoint: Path, tmp_path: Path
@@ -202,10 +212,11 @@ def test_the_report_says_which_engines_are_left_out(
     ]  # fmt: skip
     assert cli.main(arguments) == 0
     *lines, last = capsys.readouterr().out.splitlines()
-    said = "fp8 engines for 8.6: left out, FP8 needs compute capability 8.9 or newer"
+    said = "tensorrt-rtx fp8 engines for 8.6: left out, FP8 needs compute capability 8.9 or newer"
     assert [line for line in lines if "left out" in line] == [said]
     (left,) = json.loads(last)["left_out"]
-    assert (left["precision"], left["compute_capability"]) == ("fp8", "8.6")
+    asked = (left["target"], left["precision"], left["compute_capability"])
+    assert asked == ("tensorrt-rtx", "fp8", "8.6")
     assert left["reason"] == "FP8 needs compute capability 8.9 or newer"
     components = read_bundle(tmp_path / "bundle", verify=True).manifest.components
     for name in COMPONENTS:

@@ -25,6 +25,7 @@ from tests.fake_device import FakeMachine
 ENGINE, PROVIDER = {}, {}
 for _pair, _backend in KNOWN_BACKENDS.items():
     ENGINE[_backend], PROVIDER[_backend] = _pair
+RTX_3090 = Gpu("RTX 3090", "8.6", "13.0")
 NO_GPU = FakeMachine(gpu="no NVIDIA driver (libcuda.so.1 is not there)")
 
 
@@ -110,9 +111,50 @@ def test_a_gpu_without_float8_takes_the_fp16_engine(
             variants.append(("tensorrt-rtx", precision, {"compute_capability": capability}))
         variants.append(("onnx-tensorrt-rtx", precision, {}))
     bundle = bundle_with(tmp_path, [*variants, FP32])
-    choice = planner(bundle, "auto", FakeMachine(gpu=Gpu("RTX 3090", "8.6", "13.0")))
+    choice = planner(bundle, "auto", FakeMachine(gpu=RTX_3090))
     assert str(choice) == "tensorrt-rtx fp16"
     assert str(planner(bundle)) == f"tensorrt-rtx {precisions[0]}"
+
+
+@pytest.mark.parametrize("device", ["auto", "tensorrt-rtx"])
+@pytest.mark.parametrize("precisions", [("fp8", "fp16"), ("fp16", "fp8")])
+@pytest.mark.parametrize("engines", [(), ("8.6", "8.9")])
+def test_a_gpu_without_float8_takes_the_fp16_graph(
+    tmp_path: Path, device: str, precisions: tuple[str, str], engines: tuple[str, ...]
+) -> None:
+    variants: list[tuple[str, str, dict[str, Any]]] = []
+    for precision in precisions:
+        for capability in engines:
+            # Of another version of the library than the one that is installed.
+            settings = {"compute_capability": capability, "requires": {"tensorrt_rtx": "1.6"}}
+            variants.append(("tensorrt-rtx", precision, settings))
+        variants.append(("onnx-tensorrt-rtx", precision, {}))
+    bundle = bundle_with(tmp_path, [*variants, FP32])
+    choice = planner(bundle, device, FakeMachine(gpu=RTX_3090))
+    assert str(choice) == "onnx-tensorrt-rtx fp16"
+    said = "fp8 needs compute capability 8.9 or newer, RTX 3090 has 8.6"
+    passed = [r.reason for r in choice.rejected if r.backend == "onnx-tensorrt-rtx"]
+    assert passed == [said]
+    assert str(planner(bundle, device)) == f"onnx-tensorrt-rtx {precisions[0]}"
+
+
+@pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx", "onnx-tensorrt-rtx", "onnx-cuda"])
+def test_no_gpu_variant_in_fp8_runs_without_float8(tmp_path: Path, backend: str) -> None:
+    bundle = bundle_with(tmp_path, [(backend, "fp8", {}), FP32])
+    choice = planner(bundle, "auto", FakeMachine(gpu=RTX_3090))
+    assert str(choice) == "onnx-cpu fp32"
+    device = backend.removeprefix("onnx-")
+    with pytest.raises(EngineError, match=r"fp8 needs .* 8\.9 or newer, RTX 3090 has 8\.6; use"):
+        planner(bundle, device, FakeMachine(gpu=RTX_3090))
+    assert str(planner(bundle, device)) == f"{backend} fp8"
+
+
+def test_an_fp8_engine_for_another_gpu_is_not_to_be_exported_for_one_without_float8(
+    tmp_path: Path,
+) -> None:
+    bundle = bundle_with(tmp_path, [("tensorrt-rtx", "fp8", {"compute_capability": "8.9"}), FP32])
+    (rejected,) = planner(bundle, "auto", FakeMachine(gpu=RTX_3090)).rejected
+    assert rejected.reason.startswith("fp8 needs compute capability 8.9")
 
 
 def test_the_report_says_what_was_passed_over_and_why(tmp_path: Path) -> None:

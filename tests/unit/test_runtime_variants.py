@@ -13,7 +13,7 @@ from runtime.errors import BundleError
 from runtime.interfaces import Tensor
 from runtime.loading import default_bundle
 from runtime.strict import from_json, to_json
-from runtime.variants import check_variant
+from runtime.variants import check_variant, has_precision
 
 TENSORS = (
     Tensor("past.k.0", "float32", (1, 2, "C", 4)),
@@ -85,6 +85,14 @@ def test_profiles_cover_sizes() -> None:
     (profile,) = VARIANT.profiles
     assert profile.covers({"C": 256}) and profile.covers({"C": 1024}) and profile.covers({})
     assert not profile.covers({"C": 255}) and not profile.covers({"S": 1})
+
+
+@pytest.mark.parametrize(
+    ("capability", "has"), [("7.5", False), ("8.7", False), ("8.9", True), ("12.0", True)]
+)
+def test_fp8_is_for_gpus_that_multiply_float8(capability: str, has: bool) -> None:
+    assert has_precision(capability, "fp8") is has
+    assert has_precision(capability, "fp16")
 
 
 @pytest.mark.parametrize(
