@@ -9,11 +9,13 @@ from typing import Any
 import torch
 
 from training.checkpoint import load_checkpoint, save_checkpoint
-from training.drawing import DrawingBatches, DrawingOptions
+from training.device import mixed_precision, moved
+from training.drawing import Drawing, DrawingBatches, DrawingOptions
 from training.errors import TrainingError
 from training.models import VAE, ModelConfig, Planner, Visualizer
 from training.sheets import write_sheet
 from training.strict import build
+from training.window import Prepared, prepare
 
 # The parts of a configuration that a model is made by.
 _MADE_BY = {
@@ -64,6 +66,14 @@ class Studio:
         """Moves the models."""
         self.planner.to(device)
         self.vae.to(device)
+
+    def prepare(self, batch: list[Drawing], scale_down: int) -> list[Prepared]:
+        """What the frozen models make of a batch."""
+        with mixed_precision(self.device):
+            return [
+                prepare(self.planner, self.vae, drawing, scale_down)
+                for drawing in moved(batch, self.device)
+            ]
 
     def save(self, folder: Path, visualizer: Visualizer, training: dict[str, Any]) -> None:
         """The whole model as one checkpoint."""

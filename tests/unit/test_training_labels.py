@@ -18,10 +18,10 @@ from training.labels import (  # noqa: E402
     unsettled_tokens,
 )
 from training.models.probe import Probe  # noqa: E402
-from training.stages.visualizer import focus  # noqa: E402
 from training.storyworld.render import render  # noqa: E402
 from training.storyworld.sampling import sample_scene  # noqa: E402
 from training.storyworld.scene import Accessory, layout  # noqa: E402
+from training.window import focus  # noqa: E402
 
 COLUMN = {name: i for i, name in enumerate(GROUPS)}
 

@@ -20,19 +20,33 @@ from training.device import mixed_precision
 from training.drawing import Drawing
 from training.frozen import load_frozen, load_model, open_studio
 from training.models import ModelConfig
-from training.window import Context, commit_references, integrate, prepare, token_weight
+from training.revisits import Revisits, Visit
+from training.window import (
+    Context,
+    Prepared,
+    commit_references,
+    focus,
+    focused_references,
+    integrate,
+    token_weight,
+)
 
 
 @dataclass(frozen=True)
 class DistillOptions:
     """`times` is the student's schedule from 1 to 0. `on_policy` is the share of starts that the
-    student itself reached from noise, so it learns to continue from its own mistakes."""
+    student itself reached from noise, so it learns to continue from its own mistakes. `focus`,
+    `focus_share`, `block` and `visits` are those of the visualizer's stage."""
 
     drawing: dict[str, Any] = field(default_factory=dict)
     scale_down: int = 1
     times: tuple[float, ...] = (1.0, 0.9, 0.72, 0.42, 0.0)
     teacher_steps: int = 4
     on_policy: float = 0.3
+    focus: float = 0.45
+    focus_share: float = 0.0
+    block: int = 64
+    visits: int = 1
 
 
 class DistillStage:
@@ -41,7 +55,9 @@ class DistillStage:
     ) -> None:
         self.options = options
         self.studio = open_studio(config, options.drawing, seed, teacher, teacher)
-        self.batches = self.studio.batches
+        self.batches: Revisits[list[Prepared]] = Revisits(
+            self.studio.batches, options.block, options.visits
+        )
         self.teacher = load_frozen(teacher, "visualizer", config)
         self.model = load_model(teacher, "visualizer", config)
 
@@ -50,19 +66,29 @@ class DistillStage:
         self.teacher.to(device)
         self.model.to(device)
 
-    def losses(self, batch: list[Drawing], step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
-        total = sum(len(drawing.target) for drawing in batch)
-        for drawing in batch:
+    def losses(self, batch: Visit, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        everything = self.batches.prepared(batch, self._prepare)
+        total = sum(len(prepared.clean) for prepared in everything)
+        for prepared in everything:
+            focused = float(torch.rand(())) < self.options.focus_share
             with mixed_precision(self.studio.device):
-                error = self._error(drawing)
-            yield error * len(drawing.target) / total, {"loss": error.item()}
+                error = self._error(prepared, focused)
+            yield error * len(prepared.clean) / total, {"loss": error.item()}
 
-    def _error(self, drawing: Drawing) -> Tensor:
-        scale_down = self.options.scale_down
-        prepared = prepare(self.studio.planner, self.studio.vae, drawing, scale_down)
+    def _prepare(self, batch: list[Drawing]) -> list[Prepared]:
+        return self.studio.prepare(batch, self.options.scale_down)
+
+    def _error(self, prepared: Prepared, focused: bool) -> Tensor:
+        scale_down, share = self.options.scale_down, self.options.focus
+        weight = token_weight(prepared.drawing, scale_down)
+        references = focused_references(prepared, share, scale_down) if focused else None
         with torch.no_grad():
-            context = commit_references(self.teacher, prepared)
-        own = commit_references(self.model, prepared)
+            context = commit_references(self.teacher, prepared, references)
+        own = commit_references(self.model, prepared, references)
+        if focused:
+            chosen = focus(weight, share)
+            context, own = context.focused(chosen), own.focused(chosen)
+            weight = weight.gather(1, chosen)
         # One segment per group of drawings, so the teacher integrates them together.
         segment = int(torch.randint(len(self.options.times) - 1, ()))
         start, end = self.options.times[segment], self.options.times[segment + 1]
@@ -71,7 +97,6 @@ class DistillStage:
             y = self._follow(context, x, start, end)
         t = torch.full((len(x),), start, device=x.device)
         v = self.model(x, own.positions, t, own.window, own.mask, own.grid).float()
-        weight = token_weight(drawing, scale_down)
         return ((v - (x - y) / (start - end)).square().mean(-1) * weight).mean()
 
     def _starts(self, context: Context, segment: int) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.device import mixed_precision, moved
+from training.device import mixed_precision
 from training.drawing import Drawing
 from training.frozen import load_model, open_studio
 from training.labels import CLASSES
@@ -27,9 +27,9 @@ from training.window import (
     Context,
     Prepared,
     commit_references,
+    focus,
+    focused_references,
     integrate,
-    prepare,
-    reference_weight,
     settled_tokens,
     shifted_times,
     take_tokens,
@@ -45,7 +45,7 @@ STEPS, DEFAULT_STEPS = (2, 4, 8, 16), 4
 class VisualizerOptions:
     """`scale_down` 2 trains on pictures of half the edge; `time_mean` moves t towards noise. In
     the share `focus_share` of the batches only the share `focus` of the tokens is there, rather
-    those under figures than others (MaskDiT, Zheng et al. 2024). In the share `on_policy` the model
+    those under figures than others. In the share `on_policy` the model
     goes on from where its own steps led, towards the truth where words and references settle it,
     and so learns to mend what it began badly. `probe_weight` weighs the probe's loss. `pixel_share`
     of the velocity's error is weighed as the decoder shows it in pixels. Blocks of `block` batches
@@ -67,14 +67,6 @@ class VisualizerOptions:
     visits: int = 1
     sample_steps: int = 20
     sample_shift: float = 1.0
-
-
-def focus(weight: Tensor, share: float) -> Tensor:
-    """Which tokens to keep [B, K], int64 ascending; `weight` [B, T] is above its mean of 1 under
-    figures, and those come first more often than not."""
-    order = torch.rand_like(weight) + 0.7 * (weight > 1)
-    count = max(1, round(share * weight.shape[1]))
-    return order.topk(count, dim=1).indices.sort(dim=1).values
 
 
 class VisualizerStage:
@@ -121,19 +113,13 @@ class VisualizerStage:
         return torch.linalg.cholesky(mixed)
 
     def _prepare(self, batch: list[Drawing]) -> list[Prepared]:
-        studio = self.studio
-        with mixed_precision(studio.device):
-            return [
-                prepare(studio.planner, studio.vae, drawing, self.options.scale_down)
-                for drawing in moved(batch, studio.device)
-            ]
+        return self.studio.prepare(batch, self.options.scale_down)
 
     def _context(self, prepared: Prepared, focused: bool) -> Context:
         """The window of a drawing; `focused`, of its references only part is there too."""
-        chosen = None
-        if focused and len(prepared.references):
-            weight = reference_weight(prepared.drawing, self.options.scale_down)
-            chosen = focus(weight, self.options.focus)
+        share, chosen = self.options.focus, None
+        if focused:
+            chosen = focused_references(prepared, share, self.options.scale_down)
         return commit_references(self.visualizer, prepared, chosen)
 
     def losses(self, batch: Visit, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
