@@ -27,6 +27,7 @@ STAGES = {
     "planner": ("training.stages.planner", "PlannerStage", "PlannerOptions"),
     "visualizer": ("training.stages.visualizer", "VisualizerStage", "VisualizerOptions"),
     "distill": ("training.stages.distill", "DistillStage", "DistillOptions"),
+    "match": ("training.stages.match", "MatchStage", "MatchOptions"),
 }
 CHAIN = ("vae", "planner", "visualizer", "visualizer-references", "dpcw", "distill")
 

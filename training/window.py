@@ -220,7 +220,12 @@ def integrate(
     """Euler from times[0] to times[-1] along dx/dt = v: [B, T, C]."""
     x = noise
     for t, t_next in pairwise(times):
-        at = torch.full((x.shape[0],), t, device=x.device)
-        v = visualizer(x, context.positions, at, context.window, context.mask, context.grid).float()
-        x = x + (t_next - t) * v
+        x = x + (t_next - t) * velocity(visualizer, context, x, t)
     return x
+
+
+def velocity(visualizer: Visualizer, context: Context, x: Tensor, t: float | Tensor) -> Tensor:
+    """The velocity [B, T, C] in float32 at x [B, T, C] and t, one for all or [B]."""
+    at = t if isinstance(t, Tensor) else torch.full((len(x),), t, device=x.device)
+    v = visualizer(x, context.positions, at, context.window, context.mask, context.grid)
+    return v.float()

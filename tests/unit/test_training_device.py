@@ -17,6 +17,7 @@ from training.errors import TrainingError  # noqa: E402
 from training.loop import Stage  # noqa: E402
 from training.models import named_config  # noqa: E402
 from training.stages.distill import DistillOptions, DistillStage  # noqa: E402
+from training.stages.match import MatchOptions, MatchStage  # noqa: E402
 from training.stages.planner import PlannerOptions, PlannerStage  # noqa: E402
 from training.stages.vae import VAEOptions, VAEStage  # noqa: E402
 from training.stages.visualizer import VisualizerOptions, VisualizerStage  # noqa: E402
@@ -65,6 +66,7 @@ def stages(checkpoint: Path) -> dict[str, Stage]:
         "distill": DistillStage(
             TINY, DistillOptions(drawing, times=(1.0, 0.5, 0.0)), 0, teacher=checkpoint
         ),
+        "match": MatchStage(TINY, MatchOptions(drawing), 0, teacher=checkpoint, start=checkpoint),
     }
 
 
@@ -73,7 +75,7 @@ def batches(stages: dict[str, Stage]) -> dict[str, Any]:
     return {name: stage.batches(1) for name, stage in stages.items()}
 
 
-@pytest.mark.parametrize("name", ["vae", "planner", "visualizer", "distill"])
+@pytest.mark.parametrize("name", ["vae", "planner", "visualizer", "distill", "match"])
 def test_a_step_stays_on_its_device(
     name: str, stages: dict[str, Stage], batches: dict[str, Any], elsewhere: torch.device
 ) -> None:

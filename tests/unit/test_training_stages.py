@@ -35,6 +35,12 @@ from training.sequence import (  # noqa: E402
     build_sequence,
 )
 from training.stages.distill import DistillOptions, DistillStage  # noqa: E402
+from training.stages.match import (  # noqa: E402
+    MatchOptions,
+    MatchStage,
+    noised,
+    point_velocity,
+)
 from training.stages.planner import (  # noqa: E402
     PlannerBatches,
     PlannerOptions,
@@ -195,6 +201,61 @@ def test_a_student_that_is_its_teacher_has_no_error_over_one_teacher_step(
     torch.manual_seed(0)
     for loss, _ in stage.losses(stage.batches(0), 0):
         assert loss.item() < 1e-3
+
+
+def test_a_student_like_its_teacher_and_its_fake_is_left_alone(checkpoint: Path) -> None:
+    options = MatchOptions(DRAWING, times=(1.0, 0.5, 0.0), focus_share=0.5)
+    stage = MatchStage(TINY, options, 0, teacher=checkpoint, start=checkpoint)
+    losses = [metrics for _, metrics in stage.losses(stage.batches(0), 0)]
+    assert {name for metrics in losses for name in metrics} == {"fake", "student"}
+    assert max(metrics.get("student", 0.0) for metrics in losses) < 1e-10
+    assert min(metrics.get("fake", 1.0) for metrics in losses) > 0
+
+
+def test_the_student_moves_from_the_fake_towards_the_teacher(checkpoint: Path) -> None:
+    options = MatchOptions(DRAWING, times=(1.0, 0.5, 0.0), every=3)
+    stage = MatchStage(TINY, options, 0, teacher=checkpoint, start=checkpoint)
+    # The teacher's pictures are darker than the fake's: its velocity, noise less picture, is more.
+    stage.teacher.leave.bias.data += 1.0
+    (prepared, _), *_ = stage.shares(stage.batches(0))
+    _, student = stage._pair(prepared, learns=True)
+    assert student is not None
+    student.backward()
+    bias = stage.student.leave.bias.grad
+    assert bias is not None and bool((bias < 0).all()), (
+        "the velocity should rise, as the teacher's is higher"
+    )
+    assert all(p.grad is None for p in stage.fake.parameters())
+    fake, none = stage._pair(prepared, learns=False)
+    assert none is None
+    stage.model.zero_grad()
+    fake.backward()
+    assert all(p.grad is None for p in stage.student.parameters())
+    assert stage.fake.leave.bias.grad is not None
+
+
+@pytest.mark.parametrize("end", [0.0, 0.6])
+def test_the_velocity_of_a_point_tells_the_point(end: float) -> None:
+    torch.manual_seed(0)
+    point = torch.randn(6, 5, 4)
+    at = noised(point, 0.9, end)
+    assert bool(((at.t > end) & (at.t < 0.9)).all())
+    v, t = point_velocity(at, point), at.t[:, None, None]
+    score = -(at.x + (1 - t) * v) / t
+    # Tweedie's formula for x_t = a x_e + sigma noise.
+    assert torch.allclose((at.x + at.sigma.square() * score) / at.a, point, atol=1e-3)
+    if end == 0:
+        assert torch.allclose(at.x - t * v, point, atol=1e-4)
+
+
+def test_match_stage_saves_the_student(tmp_path: Path, checkpoint: Path) -> None:
+    options = MatchOptions(DRAWING, times=(1.0, 0.5, 0.0))
+    stage = MatchStage(TINY, options, 0, teacher=checkpoint, start=checkpoint)
+    train(stage, replace(ONCE, steps=2, ema=0.0), tmp_path, 0)
+    saved = load_checkpoint(tmp_path / "checkpoint").visualizer
+    assert saved is not None
+    assert torch.equal(saved.enter.weight, stage.student.enter.weight)
+    assert not torch.equal(saved.enter.weight, stage.teacher.enter.weight)
 
 
 @pytest.mark.parametrize("task", ["story", "edit", "compose", "chat"])

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.device import mixed_precision
 from training.drawing import Drawing
 from training.frozen import load_frozen, load_model, open_studio
-from training.models import ModelConfig
+from training.models import ModelConfig, Visualizer
 from training.revisits import Revisits, Visit
 from training.window import (
     Context,
@@ -29,6 +29,7 @@ from training.window import (
     focused_references,
     integrate,
     token_weight,
+    velocity,
 )
 
 
@@ -59,7 +60,8 @@ class DistillStage:
             self.studio.batches, options.block, options.visits
         )
         self.teacher = load_frozen(teacher, "visualizer", config)
-        self.model = load_model(teacher, "visualizer", config)
+        self.student = load_model(teacher, "visualizer", config)
+        self.model: nn.Module = self.student
 
     def to(self, device: torch.device) -> None:
         self.studio.to(device)
@@ -67,36 +69,48 @@ class DistillStage:
         self.model.to(device)
 
     def losses(self, batch: Visit, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        for prepared, share in self.shares(batch):
+            with mixed_precision(self.studio.device):
+                error = self._error(prepared)
+            yield error * share, {"loss": error.item()}
+
+    def shares(self, batch: Visit) -> Iterator[tuple[Prepared, float]]:
+        """The batch's parts, and each one's share of its pictures."""
         everything = self.batches.prepared(batch, self._prepare)
         total = sum(len(prepared.clean) for prepared in everything)
         for prepared in everything:
-            focused = float(torch.rand(())) < self.options.focus_share
-            with mixed_precision(self.studio.device):
-                error = self._error(prepared, focused)
-            yield error * len(prepared.clean) / total, {"loss": error.item()}
+            yield prepared, len(prepared.clean) / total
 
     def _prepare(self, batch: list[Drawing]) -> list[Prepared]:
         return self.studio.prepare(batch, self.options.scale_down)
 
-    def _error(self, prepared: Prepared, focused: bool) -> Tensor:
+    def contexts(
+        self, prepared: Prepared, *models: Visualizer
+    ) -> tuple[Tensor, tuple[Context, ...]]:
+        """The weight of the tokens [B, K] that are there, and what each of `models` sees."""
         scale_down, share = self.options.scale_down, self.options.focus
         weight = token_weight(prepared.drawing, scale_down)
-        references = focused_references(prepared, share, scale_down) if focused else None
+        if float(torch.rand(())) >= self.options.focus_share:
+            return weight, tuple(commit_references(model, prepared) for model in models)
+        references = focused_references(prepared, share, scale_down)
+        chosen = focus(weight, share)
+        seen = (commit_references(model, prepared, references) for model in models)
+        return weight.gather(1, chosen), tuple(context.focused(chosen) for context in seen)
+
+    def segment(self) -> tuple[int, float, float]:
+        """A segment of the schedule, its start and its end. One for a group of drawings, so that
+        the models go through it together."""
+        times = self.options.times
+        k = int(torch.randint(len(times) - 1, ()))
+        return k, times[k], times[k + 1]
+
+    def _error(self, prepared: Prepared) -> Tensor:
+        weight, (context, own) = self.contexts(prepared, self.teacher, self.student)
+        k, start, end = self.segment()
         with torch.no_grad():
-            context = commit_references(self.teacher, prepared, references)
-        own = commit_references(self.model, prepared, references)
-        if focused:
-            chosen = focus(weight, share)
-            context, own = context.focused(chosen), own.focused(chosen)
-            weight = weight.gather(1, chosen)
-        # One segment per group of drawings, so the teacher integrates them together.
-        segment = int(torch.randint(len(self.options.times) - 1, ()))
-        start, end = self.options.times[segment], self.options.times[segment + 1]
-        with torch.no_grad():
-            x = self._starts(own, segment)
+            x = self._starts(own, k)
             y = self._follow(context, x, start, end)
-        t = torch.full((len(x),), start, device=x.device)
-        v = self.model(x, own.positions, t, own.window, own.mask, own.grid).float()
+        v = velocity(self.student, own, x, start)
         return ((v - (x - y) / (start - end)).square().mean(-1) * weight).mean()
 
     def _starts(self, context: Context, segment: int) -> Tensor:
@@ -104,7 +118,7 @@ class DistillStage:
         noise = torch.randn_like(context.clean)
         t = self.options.times[segment]
         if segment and float(torch.rand(())) < self.options.on_policy:
-            return integrate(self.model, context, noise, list(self.options.times[: segment + 1]))
+            return integrate(self.student, context, noise, list(self.options.times[: segment + 1]))
         return (1 - t) * context.clean + t * noise
 
     def _follow(self, context: Context, x: Tensor, start: float, end: float) -> Tensor:
@@ -116,9 +130,9 @@ class DistillStage:
         times = list(self.options.times)
         schedule = {str(len(times) - 1): times}
         training = {"stage": "distill", "step": step, "schedule": schedule}
-        self.studio.save(folder, self.model, training)
+        self.studio.save(folder, self.student, training)
 
     def sample(self, folder: Path, step: int) -> None:
         """The student beside the truth, along its own schedule."""
         times = list(self.options.times)
-        self.studio.sample(folder, step, self.model, self.options.scale_down, times)
+        self.studio.sample(folder, step, self.student, self.options.scale_down, times)
