@@ -173,7 +173,8 @@ class DrawingBatches:
         rng = np.random.default_rng((self.seed, step // options.alike, 1))
         if rng.random() >= options.other_sizes:
             return options.base
-        return options.sizes[rng.integers(len(options.sizes))]
+        width, height = options.sizes[rng.integers(len(options.sizes))]
+        return width, height
 
     def _document(self, rng: np.random.Generator, task: str) -> Document:
         """One of `task` with as many characters as the options want."""

@@ -129,16 +129,17 @@ class Visualizer(nn.Module):
         return x, vector, modulation
 
     def _places(self, positions: Tensor, grid: Grid | None) -> Tensor:
-        """Cosines and sines of where a token stands: as tokens down and right from the middle of
-        the picture's lower edge, where scenes are composed from, and as sixteenths of its height
-        and width."""
+        """Cosines and sines of where a token stands, down and right from the middle of the picture's
+        lower edge, where scenes are composed from: in tokens, and in sixteenths of its shorter
+        edge."""
         count = self.config.visualizer.position_features
         octave = torch.arange(count, device=positions.device, dtype=torch.float32)
         frequency = math.pi / 32 * 2.0 ** (octave * 6 / (count - 1))
         place = positions[..., 1:]
         extent = place.amax(-2, keepdim=True) + 0.5 if grid is None else place.new_tensor(grid)
         from_foot = place - extent * place.new_tensor([1.0, 0.5])
-        angle = torch.cat([from_foot, 16 * place / extent], dim=-1)[..., None] * frequency
+        scaled = from_foot * (16 / extent.amin(-1, keepdim=True))
+        angle = torch.cat([from_foot, scaled], dim=-1)[..., None] * frequency
         return torch.cat([angle.cos(), angle.sin()], dim=-1).flatten(-2)
 
     def forward(

@@ -180,7 +180,7 @@ _SLOTS = {1: (8,), 2: (4, 12), 3: (3, 8, 13), 4: (2, 6, 10, 14)}
 
 
 def slots(count: int) -> tuple[float, ...]:
-    """Evenly spaced centres for `count` characters, as fractions of the width: sixteenths, so that
+    """Evenly spaced centres for `count` characters, as fractions of the stage: sixteenths, so that
     in a square picture of 256 pixels a figure lies the same way on the latent tokens everywhere."""
     return tuple(column / 16 for column in _SLOTS[count])
 
@@ -188,23 +188,28 @@ def slots(count: int) -> tuple[float, ...]:
 def layout(scene: Scene) -> Layout:
     """Where everything stands; shared by renderer and reader.
 
-    Lengths follow the largest 'stage' that fits: its height is at most the picture's height and
-    its width at most 1.25 times the picture's width, so wide and tall pictures keep whole figures.
+    A scene is composed on a square stage, the largest that fits, in the middle of the lower edge:
+    wider and taller pictures show more to its sides and above, and a model that has learned to draw
+    squares knows where everything is in them.
     """
     width, height = scene.size
-    stage = min(height, 1.25 * width)
+    stage = min(width, height)
+    left = (width - stage) / 2
     ground = height - 0.10 * stage
     if scene.sticker:
         ground = height / 2 + 0.36 * stage
     count = len(scene.characters)
     tall = (0.74 if scene.sticker and count == 1 else _HEIGHT_BY_COUNT[count]) * stage
-    tall = min(tall, 1.25 * width / count)
-    characters = tuple(Placed(c.x * width, ground, tall) for c in scene.characters)
+    characters = tuple(Placed(left + c.x * stage, ground, tall) for c in scene.characters)
     edges = (0.0, *((i + 1) / count for i in range(count - 1)), 1.0)
     size = 0.22 * stage if count < 3 else 0.17 * stage
     inset = 0.62 * size
     props = tuple(
-        Placed(min(max(edges[p.gap] * width, inset), width - inset), ground + 0.055 * stage, size)
+        Placed(
+            left + min(max(edges[p.gap] * stage, inset), stage - inset),
+            ground + 0.055 * stage,
+            size,
+        )
         for p in scene.props
     )
     return Layout(characters, props)

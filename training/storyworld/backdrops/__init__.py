@@ -35,9 +35,8 @@ DRAW: dict[str, Callable[[Stage], None]] = {
 
 
 def stage_length(size: tuple[int, int]) -> float:
-    """The stage's height in pixels, as `scene.layout` takes it."""
-    width, height = size
-    return min(height, 1.25 * width)
+    """The edge of the square stage in pixels, as `scene.layout` takes it."""
+    return min(size)
 
 
 def draw_backdrop(canvas: skia.Canvas, scene: Scene) -> None:

@@ -45,9 +45,8 @@ def _bands(stage: Stage) -> None:
 def _disc_place(stage: Stage) -> tuple[float, float, float]:
     """Where the sun or moon stands, and its radius: clear of what the place puts before it."""
     time = stage.light.time
-    high = -min(stage.height - 0.15, 1.35)
-    x = {"morning": -0.31, "day": 0.32, "evening": 0.27, "night": 0.32}[time] * stage.width
-    y = {"morning": -0.64, "day": high, "evening": -0.58, "night": high}[time]
+    x = {"morning": -0.31, "day": 0.32, "evening": 0.27, "night": 0.32}[time]
+    y = {"morning": -0.64, "day": -0.85, "evening": -0.58, "night": -0.85}[time]
     r = {"morning": 0.088, "day": 0.080, "evening": 0.150, "night": 0.078}[time]
     if stage.place == "forest":
         x = math.copysign(0.05, x)
