@@ -129,9 +129,8 @@ class Visualizer(nn.Module):
         return x, vector, modulation
 
     def _places(self, positions: Tensor, grid: Grid | None) -> Tensor:
-        """Cosines and sines of where a token stands, down and right from the middle of the picture's
-        lower edge, where scenes are composed from: in tokens, and in sixteenths of its shorter
-        edge."""
+        """Cosines and sines of where a token stands, down and right from the middle of the lower
+        edge, where scenes are composed from: in tokens, and in sixteenths of the shorter edge."""
         count = self.config.visualizer.position_features
         octave = torch.arange(count, device=positions.device, dtype=torch.float32)
         frequency = math.pi / 32 * 2.0 ** (octave * 6 / (count - 1))
