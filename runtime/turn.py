@@ -13,11 +13,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.document import Document, Image, Segment, Text
 from runtime.errors import Interrupted
 from runtime.events import Event, Finished, ImageDone, ImageStarted, TextDelta, ThinkDelta
-from runtime.grammar import Mode, State, forced
+from runtime.grammar import Mask, Mode, State, forced
 from runtime.history import Mark, PlacedPicture
 from runtime.illustrate import Commission, illustrate
 from runtime.positions import picture_extent, text_positions, vision_positions
@@ -164,17 +165,8 @@ class Turn:
         started = time.perf_counter()
         room = self._planner.room
         mask = self._request.grammar.allowed(self._state, room)
-        token = forced(mask)
         with self._runtime.lock:
-            if token is None:
-                token = choose(
-                    self._planner.logits(),
-                    mask,
-                    self._request.temperature,
-                    self._request.top_p,
-                    self._request.seed,
-                    self._planner.length,
-                )
+            token = self._decide(mask)
             self._state = self._request.grammar.advance(self._state, token, room)
             self._put([token])
         self._tokens += 1
@@ -182,6 +174,30 @@ class Turn:
         if self._tokens == 1:
             self._first_token_s = time.perf_counter() - self._started
         return token
+
+    def _decide(self, allowed: Mask) -> int:
+        token = forced(allowed)
+        if token is not None:
+            return token
+        logits, request = self._planner.logits(), self._request
+        if self._wants_one_too_many(logits, allowed):
+            return self._special.eos
+        return choose(
+            logits,
+            allowed,
+            request.temperature,
+            request.top_p,
+            request.seed,
+            self._planner.length,
+        )
+
+    def _wants_one_too_many(self, logits: NDArray[np.float32], allowed: Mask) -> bool:
+        """Whether the planner would begin a picture where none may follow those that are drawn.
+        What it writes in its place was never learned, so the turn ends there."""
+        picture = self._special.imagine_open
+        if not self._pictures or allowed[picture] or not allowed[self._special.eos]:
+            return False
+        return int(logits.argmax()) == picture
 
     def _draw(self, dense: range, grid: Grid) -> Iterator[Event]:
         history, image = self._session.history, self._runtime.bundle.manifest.image

@@ -137,6 +137,15 @@ def float_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "float"
 
 
+def test_a_story_with_too_few_pictures_is_the_beginning_of_the_whole(rt: runtime.Runtime) -> None:
+    prompt = "Tell an illustrated story about a red fox who finds a lantern."
+    whole = rt.generate(prompt, seed=7, size=(256, 256), steps=2)
+    part = rt.generate(prompt, seed=7, size=(256, 256), steps=2, max_images=2)
+    assert len(whole.images) > len(part.images) == 2
+    assert whole.text.startswith(part.text.rstrip())
+    assert part.finish_reason == "stop"
+
+
 def test_same_seed_same_bits_after_other_documents(rt: runtime.Runtime, drawn: Drawn) -> None:
     rt.generate("Draw a blue owl.", seed=1, size=(128, 128))
     again = rt.generate(PROMPT, seed=5, **SMALL)
