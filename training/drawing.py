@@ -173,8 +173,7 @@ class DrawingBatches:
         rng = np.random.default_rng((self.seed, step // options.alike, 1))
         if rng.random() >= options.other_sizes:
             return options.base
-        width, height = options.sizes[rng.integers(len(options.sizes))]
-        return width, height
+        return options.sizes[rng.integers(len(options.sizes))]
 
     def _document(self, rng: np.random.Generator, task: str) -> Document:
         """One of `task` with as many characters as the options want."""

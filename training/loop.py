@@ -2,8 +2,8 @@
 
 A stage brings a model, a batch for every step number and a loss. Batches depend on (seed, step)
 only, so a run that was killed continues as if it had not been; one that ends by the clock may take
-other steps. Under torchrun every process takes
-its own batches and the gradients are averaged. The loop knows nothing of what is learned.
+other steps. Under torchrun every process takes its own batches and the gradients are averaged. The
+loop knows nothing of what is learned.
 """
 
 from __future__ import annotations

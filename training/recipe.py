@@ -26,7 +26,7 @@ RECIPES = Path(__file__).parent / "recipes"
 class LoopConfig:
     """The rate rises over `warmup` steps, stays, and falls over the last share `decay`. With
     `seconds` above 0 the run ends, and the rate falls, by the clock where that is sooner: for a
-    machine that is lent by the minute. They are those of the whole run, resumed parts included,
+    machine that is rented by the hour. They are those of the whole run, resumed parts included,
     from its first batch on; only a run by steps is the same on every machine. Each of the
     `workers` makes `prefetch` batches ahead."""
 

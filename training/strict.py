@@ -33,7 +33,7 @@ def build(kind: type[T], data: dict[str, Any], where: str) -> T:
 def _plain(kind: Any, value: Any, where: str) -> Any:
     """`value`, lists as tuples; a number, word or switch must be one where `kind` says so."""
     if isinstance(value, list):
-        return tuple(value)
+        return tuple(_plain(Any, part, where) for part in value)
     if kind is float and type(value) is int:
         return float(value)
     if kind in (int, float, str, bool) and type(value) is not kind:

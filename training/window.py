@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -138,6 +139,13 @@ def prepare(planner: Planner, vae: VAE, drawing: Drawing, scale_down: int = 1) -
         references, _ = encode(vae, drawing.references, scale_down)
     window = planner_window(planner, drawing)
     return Prepared(drawing, clean, positions, window, references, grid)
+
+
+def shares(everything: list[Prepared]) -> Iterator[tuple[Prepared, float]]:
+    """The parts of a batch, and each one's share of its pictures."""
+    total = sum(len(prepared.clean) for prepared in everything)
+    for prepared in everything:
+        yield prepared, len(prepared.clean) / total
 
 
 def commit_references(

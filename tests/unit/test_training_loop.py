@@ -152,6 +152,14 @@ def test_shipped_recipes_are_valid(path: Path) -> None:
     assert set(recipe.needs.values()) <= set(CHAIN)
 
 
+def test_lists_in_lists_become_tuples() -> None:
+    from training.drawing import DrawingOptions
+    from training.strict import build
+
+    options = build(DrawingOptions, {"sizes": [[384, 256], [256, 384]]}, "drawing")
+    assert options.sizes == ((384, 256), (256, 384))
+
+
 def test_recipe_errors_name_the_file_and_the_key(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="planner"):
         read_recipe("nothing")

@@ -252,8 +252,9 @@ def test_match_stage_saves_the_student(tmp_path: Path, checkpoint: Path) -> None
     options = MatchOptions(DRAWING, times=(1.0, 0.5, 0.0))
     stage = MatchStage(TINY, options, 0, teacher=checkpoint, start=checkpoint)
     train(stage, replace(ONCE, steps=2, ema=0.0), tmp_path, 0)
-    saved = load_checkpoint(tmp_path / "checkpoint").visualizer
-    assert saved is not None
+    checkpoint = load_checkpoint(tmp_path / "checkpoint")
+    saved = checkpoint.visualizer
+    assert saved is not None and checkpoint.training["stage"] == "match"
     assert torch.equal(saved.enter.weight, stage.student.enter.weight)
     assert not torch.equal(saved.enter.weight, stage.teacher.enter.weight)
 

@@ -28,31 +28,42 @@ from training.window import (
     focus,
     focused_references,
     integrate,
+    shares,
     token_weight,
     velocity,
 )
 
 
 @dataclass(frozen=True)
-class DistillOptions:
-    """`times` is the student's schedule from 1 to 0. `on_policy` is the share of starts that the
-    student itself reached from noise, so it learns to continue from its own mistakes. `focus`,
-    `focus_share`, `block` and `visits` are those of the visualizer's stage."""
+class StudentOptions:
+    """`times` is the student's schedule from 1 to 0. `focus`, `focus_share`, `block` and `visits`
+    are those of the visualizer's stage."""
 
     drawing: dict[str, Any] = field(default_factory=dict)
     scale_down: int = 1
     times: tuple[float, ...] = (1.0, 0.9, 0.72, 0.42, 0.0)
-    teacher_steps: int = 4
-    on_policy: float = 0.3
     focus: float = 0.45
     focus_share: float = 0.0
     block: int = 64
     visits: int = 1
 
 
-class DistillStage:
+@dataclass(frozen=True)
+class DistillOptions(StudentOptions):
+    """`on_policy` is the share of starts that the student itself reached from noise, so it learns
+    to continue from its own mistakes."""
+
+    teacher_steps: int = 4
+    on_policy: float = 0.3
+
+
+class StudentStage:
+    """What both parts share: a student of few steps beside its frozen teacher."""
+
+    name: str
+
     def __init__(
-        self, config: ModelConfig, options: DistillOptions, seed: int, teacher: Path
+        self, config: ModelConfig, options: StudentOptions, seed: int, teacher: Path, start: Path
     ) -> None:
         self.options = options
         self.studio = open_studio(config, options.drawing, seed, teacher, teacher)
@@ -60,7 +71,7 @@ class DistillStage:
             self.studio.batches, options.block, options.visits
         )
         self.teacher = load_frozen(teacher, "visualizer", config)
-        self.student = load_model(teacher, "visualizer", config)
+        self.student = load_model(start, "visualizer", config)
         self.model: nn.Module = self.student
 
     def to(self, device: torch.device) -> None:
@@ -68,18 +79,9 @@ class DistillStage:
         self.teacher.to(device)
         self.model.to(device)
 
-    def losses(self, batch: Visit, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
-        for prepared, share in self.shares(batch):
-            with mixed_precision(self.studio.device):
-                error = self._error(prepared)
-            yield error * share, {"loss": error.item()}
-
     def shares(self, batch: Visit) -> Iterator[tuple[Prepared, float]]:
         """The batch's parts, and each one's share of its pictures."""
-        everything = self.batches.prepared(batch, self._prepare)
-        total = sum(len(prepared.clean) for prepared in everything)
-        for prepared in everything:
-            yield prepared, len(prepared.clean) / total
+        return shares(self.batches.prepared(batch, self._prepare))
 
     def _prepare(self, batch: list[Drawing]) -> list[Prepared]:
         return self.studio.prepare(batch, self.options.scale_down)
@@ -104,6 +106,33 @@ class DistillStage:
         k = int(torch.randint(len(times) - 1, ()))
         return k, times[k], times[k + 1]
 
+    def save(self, folder: Path, step: int) -> None:
+        times = list(self.options.times)
+        schedule = {str(len(times) - 1): times}
+        training = {"stage": self.name, "step": step, "schedule": schedule}
+        self.studio.save(folder, self.student, training)
+
+    def sample(self, folder: Path, step: int) -> None:
+        """The student beside the truth, along its own schedule."""
+        times = list(self.options.times)
+        self.studio.sample(folder, step, self.student, self.options.scale_down, times)
+
+
+class DistillStage(StudentStage):
+    name = "distill"
+
+    def __init__(
+        self, config: ModelConfig, options: DistillOptions, seed: int, teacher: Path
+    ) -> None:
+        super().__init__(config, options, seed, teacher, start=teacher)
+        self.teacher_steps, self.on_policy = options.teacher_steps, options.on_policy
+
+    def losses(self, batch: Visit, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        for prepared, share in self.shares(batch):
+            with mixed_precision(self.studio.device):
+                error = self._error(prepared)
+            yield error * share, {"loss": error.item()}
+
     def _error(self, prepared: Prepared) -> Tensor:
         weight, (context, own) = self.contexts(prepared, self.teacher, self.student)
         k, start, end = self.segment()
@@ -117,22 +146,11 @@ class DistillStage:
         """x at the segment's start: noised truths, and for a share the student's own way there."""
         noise = torch.randn_like(context.clean)
         t = self.options.times[segment]
-        if segment and float(torch.rand(())) < self.options.on_policy:
+        if segment and float(torch.rand(())) < self.on_policy:
             return integrate(self.student, context, noise, list(self.options.times[: segment + 1]))
         return (1 - t) * context.clean + t * noise
 
     def _follow(self, context: Context, x: Tensor, start: float, end: float) -> Tensor:
         """The teacher's ODE from `start` to `end`."""
-        points = torch.linspace(start, end, self.options.teacher_steps + 1).tolist()
+        points = torch.linspace(start, end, self.teacher_steps + 1).tolist()
         return integrate(self.teacher, context, x, points)
-
-    def save(self, folder: Path, step: int) -> None:
-        times = list(self.options.times)
-        schedule = {str(len(times) - 1): times}
-        training = {"stage": "distill", "step": step, "schedule": schedule}
-        self.studio.save(folder, self.student, training)
-
-    def sample(self, folder: Path, step: int) -> None:
-        """The student beside the truth, along its own schedule."""
-        times = list(self.options.times)
-        self.studio.sample(folder, step, self.student, self.options.scale_down, times)

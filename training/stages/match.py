@@ -24,7 +24,7 @@ from training.device import mixed_precision
 from training.frozen import load_model
 from training.models import ModelConfig
 from training.revisits import Visit
-from training.stages.distill import DistillOptions, DistillStage
+from training.stages.distill import StudentOptions, StudentStage
 from training.window import Context, Prepared, integrate, velocity
 
 # Of a segment, from its end: nearer to it the noise that is added vanishes.
@@ -32,7 +32,7 @@ NEAREST = 0.1
 
 
 @dataclass(frozen=True)
-class MatchOptions(DistillOptions):
+class MatchOptions(StudentOptions):
     """`every`: in one step of so many the student learns too."""
 
     every: int = 2
@@ -66,7 +66,9 @@ def point_velocity(at: Noised, point: Tensor) -> Tensor:
     return seen * t / (at.sigma.square() * (1 - at.end))
 
 
-class MatchStage(DistillStage):
+class MatchStage(StudentStage):
+    name = "match"
+
     def __init__(
         self,
         config: ModelConfig,
@@ -75,9 +77,8 @@ class MatchStage(DistillStage):
         teacher: Path,
         start: Path,
     ) -> None:
-        super().__init__(config, options, seed, teacher)
+        super().__init__(config, options, seed, teacher, start)
         self.every = options.every
-        self.student = load_model(start, "visualizer", config)
         self.fake = load_model(teacher, "visualizer", config)
         self.model = nn.ModuleDict({"student": self.student, "fake": self.fake})
 

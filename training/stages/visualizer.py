@@ -31,6 +31,7 @@ from training.window import (
     focused_references,
     integrate,
     settled_tokens,
+    shares,
     shifted_times,
     take_tokens,
     token_labels,
@@ -45,8 +46,8 @@ STEPS, DEFAULT_STEPS = (2, 4, 8, 16), 4
 class VisualizerOptions:
     """`scale_down` 2 trains on pictures of half the edge; `time_mean` moves t towards noise. In
     the share `focus_share` of the batches only the share `focus` of the tokens is there, rather
-    those under figures than others. In the share `on_policy` the model
-    goes on from where its own steps led, towards the truth where words and references settle it,
+    those under figures than others. In the share `on_policy` the model goes on from where its own
+    steps led, towards the truth where words and references settle it,
     and so learns to mend what it began badly. `probe_weight` weighs the probe's loss. `pixel_share`
     of the velocity's error is weighed as the decoder shows it in pixels. Blocks of `block` batches
     are gone through `visits` times. `sample_shift` moves the steps of drawing towards noise, in
@@ -123,10 +124,8 @@ class VisualizerStage:
         return commit_references(self.visualizer, prepared, chosen)
 
     def losses(self, batch: Visit, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
-        everything = self.batches.prepared(batch, self._prepare)
-        total = sum(len(prepared.clean) for prepared in everything)
         draws = self.options.draws
-        for prepared in everything:
+        for prepared, part in shares(self.batches.prepared(batch, self._prepare)):
             drawing = prepared.drawing
             focused = float(torch.rand(())) < self.options.focus_share
             with mixed_precision(self.studio.device):
@@ -138,7 +137,7 @@ class VisualizerStage:
                 with mixed_precision(self.studio.device):
                     error, reading = self._errors(context.repeat(count), drawing, focused)
                 metrics = {f"loss_{kind}": error.item(), f"probe_{kind}": reading.item()}
-                share = len(drawing.target) / total * count / draws
+                share = part * count / draws
                 yield (error + self.options.probe_weight * reading) * share, metrics
 
     def _errors(self, many: Context, drawing: Drawing, focused: bool) -> tuple[Tensor, Tensor]:
