@@ -24,6 +24,9 @@ from export.verify_subject import Subject
 logger = logging.getLogger(__name__)
 
 SMALLEST = 1e-4
+# Room above the largest activation that was seen: float8 has binades to spare, and what is cut off
+# costs more than what falls below the smallest of them.
+HEADROOM = 2.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def calibrate(subject: Subject, components: tuple[str, ...]) -> Calibration:
         model = watched.models.planner if name in ("planner", "vision") else None
         _watch(model or watched.models.visualizer, lambda name=name: results(name, watched))
         scales[name] = {
-            path: _scale(name, path, max(_largest(layer) for layer in group))
+            path: _scale(name, path, HEADROOM * max(_largest(layer) for layer in group))
             for path, group in layer_groups(name, watched).items()
         }
     largest = max(

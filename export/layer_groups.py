@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +31,8 @@ Groups = dict[str, tuple[nn.Linear, ...]]
 # The fullest and the emptiest window show what a layer is worth; more only take longer.
 MOST_PICTURES = 2
 MOST_STEPS = 2
+# Tokens of the text that makes no sense, and its seed.
+UNLIKELY, SEED = 32, 22
 
 
 def layer_groups(name: str, subject: Subject) -> Groups:
@@ -63,7 +66,9 @@ def _blocks(blocks: Any) -> Groups:
 
 
 def results(name: str, subject: Subject) -> list[Tensor]:
-    """What component `name` gives on the examples, in PyTorch as its layers are now."""
+    """What component `name` gives on the examples, in PyTorch as its layers are now. The planner's
+    logits on a text that makes no sense are among it, token by token: users write what no example
+    holds, and there small errors grow."""
     found: list[Tensor] = []
     for example in subject.examples:
         if name == "planner":
@@ -74,9 +79,23 @@ def results(name: str, subject: Subject) -> list[Tensor]:
             for picture in example.pictures[:MOST_PICTURES]:
                 pixels = premultiply(torch.from_numpy(picture)[None])
                 found.append(subject.models.planner.vision(pixels))
+    if name == "planner":
+        found += _unlikely_logits(subject)
     if name in ("denoise", "commit"):
         found += _drawn(name, subject)
     return found
+
+
+def _unlikely_logits(subject: Subject) -> tuple[Tensor, ...]:
+    """[1, vocabulary] for every token of random text."""
+    planner = subject.models.planner
+    random = np.random.default_rng(SEED)
+    tokens = random.integers(0, planner.config.planner.vocab, (1, UNLIKELY), dtype=np.int64)
+    positions = torch.arange(UNLIKELY, dtype=torch.float32)[:, None].expand(-1, 3)
+    features = torch.zeros(1, UNLIKELY, planner.config.twin.width)
+    hidden, _ = planner(torch.from_numpy(tokens), positions, features)
+    logits: Tensor = planner.logits(hidden)[0]
+    return logits.split(1)
 
 
 def _drawn(name: str, subject: Subject) -> Iterator[Tensor]:

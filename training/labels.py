@@ -53,6 +53,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "style": STYLES,
 }
 CLASSES = tuple(len(names) for names in GROUPS.values())
+# Per group the class of what shows nothing, -1 where there is none.
+NOTHING = tuple(names.index(_NOTHING) if _NOTHING in names else -1 for names in GROUPS.values())
 _COLUMN = {name: i for i, name in enumerate(GROUPS)}
 TOKEN = 16
 # One feature of the planner's eyes is made of so many patches, two by two, of 32 x 32 pixels.

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.changes import CHANGES, change_of
 from training.storyworld.documents import Document, Picture, Text, Turn, sample_document
-from training.storyworld.documents.prompts import COUNT_FORMS
 from training.storyworld.documents.thinking import ASKS
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
@@ -30,7 +29,6 @@ MOST_GIVEN = 3
 ASKED_SIZES = ((384, 256), (256, 384), (256, 256), (384, 160), (192, 384), (512, 160))
 # From two to twelve pictures, far apart first; the grammar's own stories have eight at most.
 STORY_LENGTHS = (4, 8, 12, 2, 6, 10, 3, 5, 7, 9, 11)
-LONGEST_TOLD = 8
 Prompt = list[str | NDArray[np.uint8]]
 
 
@@ -256,24 +254,13 @@ def chat_examples(count: int) -> list[Example]:
 
 
 def counted_stories(count: int) -> list[Example]:
-    """Prompts for a story of two to twelve pictures, in the order of `STORY_LENGTHS`.
+    """Prompts for a story of two to twelve pictures, in the order of `STORY_LENGTHS`."""
 
-    Above eight the number is put behind a prompt that leaves it open.
-    """
-
-    def asks(pictures: int | None) -> Callable[[Document], bool]:
+    def asks(pictures: int) -> Callable[[Document], bool]:
         return lambda document: document.turns[0].asked["pictures"] == pictures
 
-    examples = []
-    for index in range(count):
-        number = STORY_LENGTHS[index % len(STORY_LENGTHS)]
-        if number <= LONGEST_TOLD:
-            examples.append(_sample("story", index, asks(number)))
-            continue
-        example = _sample("story", index, asks(None))
-        demand = COUNT_FORMS[index % len(COUNT_FORMS)].replace("{n}", str(number))
-        examples.append(_with_sentence(example, demand, pictures=number))
-    return examples
+    lengths = [STORY_LENGTHS[i % len(STORY_LENGTHS)] for i in range(count)]
+    return [_sample("story", i, asks(number)) for i, number in enumerate(lengths)]
 
 
 def counted_guides(count: int) -> list[Example]:

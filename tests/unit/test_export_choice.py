@@ -23,7 +23,7 @@ from export import choice
 from export.choice import choose_layers, float8, int8_activation, within_budget
 from export.errors import ExportError
 from export.graphs import Models
-from export.layer_groups import layer_groups, quantized
+from export.layer_groups import layer_groups, quantized, results
 from export.pipeline import Options, export_bundle
 from export.precision import RECIPES
 from export.samples import make_examples, storyworld_documents, user_documents
@@ -92,6 +92,17 @@ def test_a_sensitive_layer_is_kept(subject: Subject, monkeypatch: pytest.MonkeyP
     for name in ("planner", "window", "vae_decode", "vae_encode"):
         assert not recipes[name].layers
     assert set(recipes) == set(COMPONENTS)
+
+
+def test_the_planner_is_measured_on_text_that_no_example_holds(subject: Subject) -> None:
+    twin = subject.models.planner.config.twin
+    per_example = 1 + 2 * twin.layers
+    found = results("planner", subject)
+    logits = found[per_example * len(subject.examples) :]
+    vocab = subject.models.planner.config.planner.vocab
+    assert len(logits) > 8 and {tuple(row.shape) for row in logits} == {(1, vocab)}
+    again = results("planner", subject)
+    assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
 
 
 def test_layers_are_as_before_after_measuring(subject: Subject) -> None:

@@ -10,7 +10,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the training extra")
 
 from training.labels import (  # noqa: E402
+    CLASSES,
     GROUPS,
+    NOTHING,
     PATCHES,
     patch_labels,
     telling_tokens,
@@ -97,6 +99,21 @@ def test_the_probe_learns_labels_and_skips_what_is_not_asked() -> None:
         optimizer.step()
     assert probe(hidden, labels) < 0.1 * first
     assert torch.isfinite(probe(hidden, torch.full_like(labels, -1)))
+
+
+def test_what_shows_nothing_counts_half_in_the_probe() -> None:
+    torch.manual_seed(0)
+    probe = Probe(8, (3,), (2,))
+    hidden = torch.randn(1, 16, 8)
+    labels = torch.full((1, 16, 1), 2)
+    labels[0, 0] = 0
+    one, rest = Probe(8, (3,)), Probe(8, (3,))
+    for other in (one, rest):
+        other.load_state_dict(probe.state_dict())
+    alone = (one(hidden[:, :1], labels[:, :1]) + rest(hidden[:, 1:], labels[:, 1:])) / 2
+    assert torch.allclose(probe(hidden, labels), alone)
+    named = [names[i] for names, i in zip(GROUPS.values(), NOTHING, strict=True) if i >= 0]
+    assert named == ["nothing"] * 3 and len(NOTHING) == len(CLASSES)
 
 
 def test_unsettled_tokens_are_those_of_markings_nobody_has_seen() -> None:

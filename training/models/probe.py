@@ -18,9 +18,15 @@ from torch import Tensor, nn
 
 
 class Probe(nn.Module):
-    def __init__(self, width: int, classes: tuple[int, ...]) -> None:
+    """`nothing` is per group the class of what shows nothing, -1 where it has none: that is most of
+    a picture, so that it counts half and what shows something the other half."""
+
+    def __init__(
+        self, width: int, classes: tuple[int, ...], nothing: tuple[int, ...] | None = None
+    ) -> None:
         super().__init__()
         self.classes = classes
+        self.nothing = nothing or (-1,) * len(classes)
         self.norm = nn.LayerNorm(width)
         self.read = nn.Linear(width, sum(classes))
 
@@ -30,6 +36,14 @@ class Probe(nn.Module):
         total = logits.new_zeros(())
         for i, part in enumerate(logits.split(self.classes, dim=-1)):
             asked = labels[..., i].flatten()
-            error = F.cross_entropy(part, asked, ignore_index=-1, reduction="sum")
-            total = total + error / (asked >= 0).sum().clamp(min=1)
+            errors = F.cross_entropy(part, asked, ignore_index=-1, reduction="none")
+            shown = (asked >= 0) & (asked != self.nothing[i])
+            error = _mean(errors, shown)
+            if self.nothing[i] >= 0:
+                error = (error + _mean(errors, asked == self.nothing[i])) / 2
+            total = total + error
         return total / len(self.classes)
+
+
+def _mean(errors: Tensor, chosen: Tensor) -> Tensor:
+    return (errors * chosen).sum() / chosen.sum().clamp(min=1)

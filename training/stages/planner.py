@@ -31,7 +31,7 @@ from training.checkpoint import save_checkpoint
 from training.device import mixed_precision
 from training.errors import TrainingError
 from training.frozen import load_model
-from training.labels import CLASSES, PATCHES, patch_labels
+from training.labels import CLASSES, NOTHING, PATCHES, patch_labels
 from training.models import ModelConfig, Planner
 from training.models.probe import Probe
 from training.models.vision import premultiply
@@ -46,6 +46,8 @@ from training.writing import write
 
 logger = logging.getLogger(__name__)
 
+# How many times `looks` the eyes look at where they learn alone.
+ALONE = 4
 PROMPTS = (
     "Tell an illustrated story about a red fox who finds a lantern.",
     "Draw a blue owl with a yellow crown in the forest at night.",
@@ -61,8 +63,8 @@ class PlannerOptions:
     how many pictures. Where text and pictures change places the loss counts `turning` times: there
     is decided whether another picture comes. Names said before and pronouns count `referring`
     times, for they are few, and a story that changes them falls apart. `looks` pictures a step are
-    looked at for the probe, whose loss counts `probe_weight` times; without documents the eyes
-    learn alone."""
+    looked at for the probe, whose loss counts `probe_weight` times. In the first `looking_steps`
+    the eyes learn alone, from `ALONE` times as many pictures."""
 
     documents: int = 24
     tokens: int = 4096
@@ -74,6 +76,7 @@ class PlannerOptions:
     turning: float = 1.0
     referring: float = 1.0
     looks: int = 0
+    looking_steps: int = 0
     probe_weight: float = 0.3
 
 
@@ -108,11 +111,13 @@ class PlannerBatches:
         rng = np.random.default_rng((self.seed, step))
         names, weights = zip(*self.options.tasks.items(), strict=True)
         shares = np.array(weights) / sum(weights)
+        alone = step < self.options.looking_steps
         pairs = []
-        for _ in range(self.options.documents):
+        for _ in range(0 if alone else self.options.documents):
             document = self._document(rng, names[rng.choice(len(names), p=shares)])
             pairs.append((document, build_sequence(document, tokenizer)))
-        looks = self._looks(rng) if self.options.looks else None
+        count = self.options.looks * (ALONE if alone else 1)
+        looks = self._looks(rng, count) if count else None
         pairs.sort(key=lambda pair: len(pair[1].tokens))
         groups: list[list[tuple[Document, Sequence]]] = []
         for pair in pairs:
@@ -122,8 +127,10 @@ class PlannerBatches:
         documents = [self._pad(group, step >= self.options.proxy_steps) for group in groups]
         return PlannerBatch(documents, looks)
 
-    def _looks(self, rng: np.random.Generator) -> Looks:
-        scenes = [sample_scene(rng) for _ in range(self.options.looks)]
+    def _looks(self, rng: np.random.Generator, looks: int) -> Looks:
+        # Crowds beside the usual number of figures: there is more to see in a picture.
+        counts = [int(rng.integers(1, 5)) if rng.random() < 0.5 else None for _ in range(looks)]
+        scenes = [sample_scene(rng, characters=count) for count in counts]
         return Looks(
             torch.from_numpy(np.stack([render(scene) for scene in scenes])),
             torch.from_numpy(np.stack([patch_labels(scene) for scene in scenes])),
@@ -247,7 +254,7 @@ class PlannerStage:
         self.config, self.options = config, options
         planner = Planner(config) if start is None else load_model(start, "planner", config)
         self.planner = planner
-        self.probe = Probe(config.twin.width, PATCHES * CLASSES)
+        self.probe = Probe(config.twin.width, PATCHES * CLASSES, PATCHES * NOTHING)
         self.model = nn.ModuleDict({"planner": planner, "probe": self.probe})
         if start is not None:
             tokenizer = start / "tokenizer.json"

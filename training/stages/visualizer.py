@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from training.device import mixed_precision
 from training.drawing import Drawing
 from training.frozen import load_model, open_studio
-from training.labels import CLASSES
+from training.labels import CLASSES, NOTHING
 from training.models import ModelConfig, Visualizer
 from training.models.probe import Probe
 from training.models.vae import pixel_metric
@@ -91,7 +91,7 @@ class VisualizerStage:
             self.visualizer.start_from(self.studio.planner)
         else:
             self.visualizer = load_model(start, "visualizer", config)
-        probe = Probe(config.twin.width, CLASSES)
+        probe = Probe(config.twin.width, CLASSES, NOTHING)
         self.probe = probe
         self.model = nn.ModuleDict({"visualizer": self.visualizer, "probe": probe})
         self.metric = self._metric()

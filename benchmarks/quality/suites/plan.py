@@ -4,7 +4,7 @@ The planner alone: pictures are drawn with the fewest steps of the bundle and no
 
 | rows | meaning |
 | --- | --- |
-| pictures asked = drawn | stories by the number asked for (trained: up to eight), and guides |
+| pictures asked = drawn | stories by the number asked for, and guides |
 | pictures too many or too few | mean distance of the number drawn from the number asked |
 | answer ends by itself | neither the cache nor a limit ends it |
 | dense prompt says every slot | of all pictures |
@@ -35,7 +35,7 @@ STORY_SHARE, GUIDE_SHARE, THINK_SHARE = 0.3, 0.15, 0.15
 LENGTHS = {
     "2 to 4 pictures": (2, 4),
     "5 to 8 pictures": (5, 8),
-    "9 to 12 pictures, more than trained": (9, 12),
+    "9 to 12 pictures": (9, 12),
 }
 # Enough to tell that too many were drawn.
 MORE = 2

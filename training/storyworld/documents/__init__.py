@@ -7,6 +7,7 @@ no pixels and no tokens. `TASKS` is the mixture: generation to understanding is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -66,7 +67,25 @@ def sample_document(
     turns = MAKERS[task](dice, held_out)
     if task not in UNDERSTANDING and dice.chance(THINKING_SHARE):
         turns = with_plan(dice, turns)
+    turns = tuple(numbered(turn) for turn in turns)
     return Document(f"{task}-{dice.words.getrandbits(48):012x}", task, turns)
+
+
+def numbered(turn: Turn) -> Turn:
+    """Where a turn draws several pictures, each dense prompt begins with which of how many it is,
+    as "3/7": the planner settles the number with the first and counts on, in place of counting
+    over the whole document."""
+    total = sum(isinstance(part, Picture) and not part.given for part in turn.parts)
+    if total < 2:
+        return turn
+    parts: list[Part] = []
+    count = 0
+    for part in turn.parts:
+        if isinstance(part, Picture) and not part.given:
+            count += 1
+            part = replace(part, dense=f"{count}/{total} {part.dense}")
+        parts.append(part)
+    return replace(turn, parts=tuple(parts))
 
 
 __all__ = [

@@ -133,12 +133,12 @@ def _change(dice: Dice, count: int) -> Change:
         values = tuple(dice.ordered(TIMES, min(count, 4)))
         return Change(slot, values, tuple(usual(dice, TIME_PHRASES[v]) for v in values))
     if slot == "place":
-        values = tuple(dice.some(PLACES, count))
+        values = tuple(dice.some(PLACES, min(count, len(PLACES))))
         return Change(slot, values, tuple(usual(dice, PLACE_PHRASES[v]) for v in values))
     if slot == "weather":
         values = tuple(dice.some(WEATHERS, min(count, 4)))
         return Change(slot, values, tuple(WEATHER_PHRASES[v][0] for v in values))
-    values = tuple(dice.some(ACTIONS, count))
+    values = tuple(dice.some(ACTIONS, min(count, len(ACTIONS))))
     return Change(slot, values, values)
 
 
@@ -153,11 +153,14 @@ GIVEN_SERIES = (
 )  # fmt: skip
 
 
+SERIES_LENGTHS = {2: 0.2, 3: 0.4, 4: 0.2, 5: 0.08, 6: 0.04, 7: 0.03, 8: 0.03, 10: 0.02}
+
+
 def series_document(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
     """One character in several pictures that differ in one slot."""
     base = sample_scene(dice.generator, characters=1, held_out=held_out)
     base = replace(base, props=base.props[:1] if dice.chance(0.3) else ())
-    change = _change(dice, dice.weighted({2: 0.2, 3: 0.5, 4: 0.2, 5: 0.1}))
+    change = _change(dice, dice.weighted(SERIES_LENGTHS))
     scenes = [_changed(base, change.slot, value) for value in change.values]
     count = len(scenes)
     look = base.characters[0]

@@ -12,7 +12,7 @@ from training.storyworld.documents.cast import renamed, sample_member, sample_ot
 from training.storyworld.documents.dice import Dice
 from training.storyworld.documents.document import Part, Text, Turn
 from training.storyworld.documents.pictures import draw, sample_size
-from training.storyworld.documents.plots import PLOTS, Plot
+from training.storyworld.documents.plots import INTERLUDES, PLOTS, Plot
 from training.storyworld.documents.prompts import story_prompt
 from training.storyworld.documents.teller import Beat, Teller
 from training.storyworld.scene import PLACES, PROPS, STYLES, Scene
@@ -35,12 +35,12 @@ class Story:
 
 
 def sample_story(dice: Dice, held_out: bool) -> Story:
-    """A story of three to five pictures, or of two to eight where the prompt will say so."""
+    """A story of three to five pictures, or of two to twelve where the prompt will say so."""
     plot = dice.pick(PLOTS)
     count_asked = dice.chance(0.35)
     count = dice.number(3, 5)
-    if count_asked and dice.chance(0.4):
-        count = dice.number(2, 8)
+    if count_asked and dice.chance(0.5):
+        count = dice.number(2, 12)
     size, size_word = sample_size(dice, 0.06)
     named = dice.chance(0.3)
     teller = _teller(dice, plot, held_out, size, 0.35 if named else 0.0)
@@ -80,10 +80,18 @@ def _play(teller: Teller, plot: Plot, count: int) -> None:
         teller.play(beat)
 
 
+MOST_OF_A_PLOT = 8
+
+
 def choose_beats(dice: Dice, plot: Plot, count: int) -> list[Beat]:
-    """An opening, `count` - 2 of the middle beats in order, and an ending that fits them."""
+    """An opening, `count` - 2 of the middle beats in order, and an ending that fits them; where
+    these are more than a plot has, interludes among them."""
+    own = count if count <= MOST_OF_A_PLOT else dice.number(6, MOST_OF_A_PLOT)
+    between = dice.some(INTERLUDES, count - own)
     while True:
-        middle = dice.ordered(plot.middle, count - 2)
+        middle = dice.ordered(plot.middle, own - 2)
+        for beat in between:
+            middle.insert(dice.number(0, len(middle)), beat)
         beats = [dice.pick(plot.opening), *middle, dice.pick(plot.ending)]
         given: set[str] = set()
         for beat in beats:

@@ -62,7 +62,10 @@ INFINITIVES = {
     "standing": "stand", "walking": "walk", "running": "run", "jumping": "jump",
     "sitting": "sit", "waving": "wave", "sleeping": "sleep", "cheering": "cheer",
 }  # fmt: skip
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
+NUMBERS = (
+    "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+    "twelve",
+)  # fmt: skip
 
 
 def capital(text: str) -> str:

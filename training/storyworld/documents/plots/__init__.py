@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from training.storyworld.documents.plots.days import DAYS
 from training.storyworld.documents.plots.friends import FRIENDSHIPS
+from training.storyworld.documents.plots.interludes import INTERLUDES
 from training.storyworld.documents.plots.plot import Plot
 from training.storyworld.documents.plots.quests import QUESTS
 
 PLOTS: tuple[Plot, ...] = QUESTS + FRIENDSHIPS + DAYS
 
-__all__ = ["PLOTS", "Plot"]
+__all__ = ["INTERLUDES", "PLOTS", "Plot"]

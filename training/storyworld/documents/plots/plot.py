@@ -28,7 +28,7 @@ FAIR = ("clear", "clear", "cloudy")
 
 @dataclass(frozen=True)
 class Plot:
-    """A story to be told in two to eight pictures.
+    """A story to be told in two to eight pictures, in more with interludes.
 
     One of `opening`, some of `middle` in order, one of `ending`, so that every beat has what it
     needs; then one of the `close` lines. `hints` complete "a fox who ..." and hold for every
