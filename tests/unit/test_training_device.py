@@ -16,9 +16,10 @@ from training.device import choose_device, moved  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.loop import Stage  # noqa: E402
 from training.models import named_config  # noqa: E402
+from training.reading import PlannerOptions  # noqa: E402
 from training.stages.distill import DistillOptions, DistillStage  # noqa: E402
 from training.stages.match import MatchOptions, MatchStage  # noqa: E402
-from training.stages.planner import PlannerOptions, PlannerStage  # noqa: E402
+from training.stages.planner import PlannerStage  # noqa: E402
 from training.stages.vae import VAEOptions, VAEStage  # noqa: E402
 from training.stages.visualizer import VisualizerOptions, VisualizerStage  # noqa: E402
 

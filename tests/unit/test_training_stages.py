@@ -24,6 +24,13 @@ from training.drawing import (  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.loop import train  # noqa: E402
 from training.models import named_config  # noqa: E402
+from training.reading import (  # noqa: E402
+    PlannerBatches,
+    PlannerOptions,
+    _words,
+    referring_words,
+    turning_points,
+)
 from training.recipe import LoopConfig  # noqa: E402
 from training.sequence import (  # noqa: E402
     ASSISTANT,
@@ -41,15 +48,7 @@ from training.stages.match import (  # noqa: E402
     noised,
     point_velocity,
 )
-from training.stages.planner import (  # noqa: E402
-    PlannerBatches,
-    PlannerOptions,
-    PlannerStage,
-    _words,
-    next_token_loss,
-    referring_words,
-    turning_points,
-)
+from training.stages.planner import PlannerStage, next_token_loss, read  # noqa: E402
 from training.stages.vae import VAEOptions, VAEStage  # noqa: E402
 from training.stages.visualizer import VisualizerOptions, VisualizerStage  # noqa: E402
 from training.storyworld.documents import sample_document  # noqa: E402
@@ -153,7 +152,7 @@ def test_weights_of_the_planners_loss(checkpoint: Path, option: str) -> None:
         options = PlannerOptions(documents=2, tasks={"story": 1.0}, **{option: weight})
         (batch,) = PlannerBatches(options, 0, checkpoint / "tokenizer.json")(0).documents
         with torch.no_grad():
-            losses.append(next_token_loss(planner, batch)[0])
+            losses.append(next_token_loss(planner, read(planner, batch)[0], batch)[0])
     assert losses[0] < losses[1] < losses[2]
     assert torch.allclose(losses[1] - losses[0], losses[2] - losses[1], rtol=1e-3)
 

@@ -1,0 +1,220 @@
+"""What the planner learns from: documents as padded micro-batches, and pictures to look at.
+
+Made in worker processes as a pure function of (seed, step); it renders, and knows no models.
+Documents of like length share a micro-batch. The first `proxy_steps` are textual proxies: pictures
+keep their places in the sequence but show nothing.
+
+| micro-batch | shape | dtype |
+| --- | --- | --- |
+| tokens | [B, S], padded with `<|pad|>` | int64 |
+| weight | [B, S] | float32: how often a token counts in the loss, 0 for what is not learned |
+| positions | [B, S, 3] | float32 |
+| swatches | [B, S, 5], see `training.swatches` | float32 |
+| pixels looked at | [N, 256, 256, 4], straight RGBA | uint8 |
+| labels of their patches | [N, 16, 4, groups], see `training.labels` | int64 |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.labels import patch_labels
+from training.pictures import PictureGroup, group_pictures
+from training.sequence import EOS, IMAGE, IMAGINE, PAD, Sequence, build_sequence
+from training.storyworld.documents import TASKS, Document, sample_document
+from training.storyworld.documents.cast import NAMES, PRONOUNS
+from training.storyworld.render import render
+from training.storyworld.sampling import sample_scene
+from training.swatches import FIELDS, swatch_targets
+from training.tokenizer import load_tokenizer
+
+# How many times `looks` the eyes look at where they learn alone.
+ALONE = 4
+
+
+@dataclass(frozen=True)
+class PlannerOptions:
+    """`documents` a step, in micro-batches of up to `tokens`; `tasks` and their weights. In the
+    share `binding` of the text-to-image documents the prompt says of several characters what they
+    do, so that who does what has to be kept apart; in the share `counted` of the stories it says in
+    how many pictures. Where text and pictures change places the loss counts `turning` times: there
+    is decided whether another picture comes. Names said before and pronouns count `referring`
+    times, for they are few, and a story that changes them falls apart. `looks` pictures a step are
+    looked at for the probe, whose loss counts `probe_weight` times. In the first `looking_steps`
+    batches the eyes learn alone, from `ALONE` times as many pictures; every process has its own
+    batches, so of two processes in half as many steps."""
+
+    documents: int = 24
+    tokens: int = 4096
+    proxy_steps: int = 0
+    tokenizer_documents: int = 20000
+    tasks: dict[str, float] = field(default_factory=lambda: dict(TASKS))
+    binding: float = 0.0
+    counted: float = 0.0
+    turning: float = 1.0
+    referring: float = 1.0
+    looks: int = 0
+    looking_steps: int = 0
+    probe_weight: float = 0.3
+
+
+@dataclass(frozen=True)
+class Looks:
+    pixels: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    tokens: Tensor
+    weight: Tensor
+    positions: Tensor
+    swatches: Tensor
+    pictures: list[PictureGroup]
+
+
+@dataclass(frozen=True)
+class PlannerBatch:
+    documents: list[MicroBatch]
+    looks: Looks | None
+
+
+class PlannerBatches:
+    """The batch of a step: `documents` fresh documents, shortest first, and `looks` pictures."""
+
+    def __init__(self, options: PlannerOptions, seed: int, tokenizer: Path) -> None:
+        self.options, self.seed, self.path = options, seed, tokenizer
+
+    def __call__(self, step: int) -> PlannerBatch:
+        tokenizer = load_tokenizer(self.path)
+        rng = np.random.default_rng((self.seed, step))
+        names, weights = zip(*self.options.tasks.items(), strict=True)
+        shares = np.array(weights) / sum(weights)
+        alone = step < self.options.looking_steps
+        pairs = []
+        for _ in range(0 if alone else self.options.documents):
+            document = self._document(rng, names[rng.choice(len(names), p=shares)])
+            pairs.append((document, build_sequence(document, tokenizer)))
+        count = self.options.looks * (ALONE if alone else 1)
+        looks = self._looks(rng, count) if count else None
+        pairs.sort(key=lambda pair: len(pair[1].tokens))
+        groups: list[list[tuple[Document, Sequence]]] = []
+        for pair in pairs:
+            if not groups or (len(groups[-1]) + 1) * len(pair[1].tokens) > self.options.tokens:
+                groups.append([])
+            groups[-1].append(pair)
+        documents = [self._pad(group, step >= self.options.proxy_steps) for group in groups]
+        return PlannerBatch(documents, looks)
+
+    def _looks(self, rng: np.random.Generator, looks: int) -> Looks:
+        # Crowds beside the usual number of figures: there is more to see in a picture.
+        counts = [int(rng.integers(1, 5)) if rng.random() < 0.5 else None for _ in range(looks)]
+        scenes = [sample_scene(rng, characters=count) for count in counts]
+        return Looks(
+            torch.from_numpy(np.stack([render(scene) for scene in scenes])),
+            torch.from_numpy(np.stack([patch_labels(scene) for scene in scenes])),
+        )
+
+    def _document(self, rng: np.random.Generator, task: str) -> Document:
+        options = self.options
+        binding = task == "t2i" and rng.random() < options.binding
+        counted = task == "story" and rng.random() < options.counted
+        while True:
+            document = sample_document(rng, task)
+            fits = not binding or binds_actions(document)
+            if fits and (not counted or document.turns[0].asked.get("pictures")):
+                return document
+
+    def _pad(self, group: list[tuple[Document, Sequence]], seeing: bool) -> MicroBatch:
+        longest = max(len(s.tokens) for _, s in group)
+        tokens = np.full((len(group), longest), PAD, np.int64)
+        weight = np.zeros((len(group), longest), np.float32)
+        positions = np.zeros((len(group), longest, 3), np.float32)
+        swatches = np.full((len(group), longest, FIELDS), np.nan, np.float32)
+        pictures = []
+        for row, (document, sequence) in enumerate(group):
+            length = len(sequence.tokens)
+            tokens[row, :length] = sequence.tokens
+            weight[row, :length] = self._weight(sequence.tokens, sequence.loss_mask)
+            positions[row, :length] = sequence.positions
+            swatches[row, :length] = swatch_targets(sequence.tokens, _spellings(self.path))
+            for picture, span in zip(document.pictures(), sequence.pictures, strict=True):
+                if picture.scene is not None and (seeing or span.given):
+                    pictures.append((render(picture.scene), row, span.image_tokens[0]))
+        return MicroBatch(
+            torch.from_numpy(tokens),
+            torch.from_numpy(weight),
+            torch.from_numpy(positions),
+            torch.from_numpy(swatches),
+            group_pictures(pictures),
+        )
+
+    def _weight(self, tokens: NDArray[np.int64], learned: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """How often each token counts in the loss."""
+        options = self.options
+        turning = np.where(turning_points(tokens), options.turning, 1.0)
+        refers = referring_words(tokens, *_words(self.path)) if options.referring != 1.0 else False
+        referring = np.where(refers, options.referring, 1.0)
+        return (learned * turning * referring).astype(np.float32)
+
+
+def binds_actions(document: Document) -> bool:
+    """Whether the first prompt names the actions of two or more characters."""
+    asked = document.turns[0].asked.get("characters") or ()
+    return sum("action" in character for character in asked) > 1
+
+
+def turning_points(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the tokens [S] follow a picture, or begin one or end the turn."""
+    turns = (tokens == IMAGINE) | (tokens == EOS)
+    turns[1:] |= tokens[:-1] == IMAGE
+    return turns
+
+
+def referring_words(
+    tokens: NDArray[np.int64], names: dict[int, str], pronouns: set[int]
+) -> NDArray[np.bool_]:
+    """Which of the tokens [S] name somebody who was named before, or are a pronoun."""
+    said: set[str] = set()
+    refers = np.zeros(len(tokens), bool)
+    for i, token in enumerate(tokens.tolist()):
+        name = names.get(token)
+        refers[i] = name in said or token in pronouns
+        if name is not None:
+            said.add(name)
+    return refers
+
+
+@lru_cache
+def _words(tokenizer: Path) -> tuple[dict[int, str], set[int]]:
+    """The tokens that are a whole name, and those that are a pronoun. Names of several tokens, as
+    prompts invent them, are not among them."""
+    names = [name for group in NAMES.values() for name in group]
+    pronouns = [word for group in PRONOUNS.values() for word in group]
+    return _spelled(tokenizer, names), set(_spelled(tokenizer, pronouns))
+
+
+@lru_cache
+def _spellings(path: Path) -> tuple[str, ...]:
+    """What every token adds to the text; of other bytes than ASCII's only that they are there."""
+    tokenizer = load_tokenizer(path)
+    known = (tokenizer.id_to_token(i) or "" for i in range(tokenizer.get_vocab_size()))
+    return tuple(text.replace("\u0120", " ") for text in known)
+
+
+def _spelled(path: Path, words: list[str]) -> dict[int, str]:
+    """The words that are one token, by every token that spells them."""
+    tokenizer, found = load_tokenizer(path), {}
+    for word in words:
+        for text in {start + form for start in ("", " ") for form in (word, word.capitalize())}:
+            ids = tokenizer.encode(text, add_special_tokens=False).ids
+            if len(ids) == 1:
+                found[ids[0]] = word
+    return found
