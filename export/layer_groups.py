@@ -95,7 +95,7 @@ def _unlikely_logits(subject: Subject) -> tuple[Tensor, ...]:
     features = torch.zeros(1, UNLIKELY, planner.config.twin.width)
     hidden, _ = planner(torch.from_numpy(tokens), positions, features)
     logits: Tensor = planner.logits(hidden)[0]
-    return logits.split(1)
+    return torch.split(logits, 1)
 
 
 def _drawn(name: str, subject: Subject) -> Iterator[Tensor]:

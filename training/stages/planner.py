@@ -78,8 +78,9 @@ class PlannerStage:
         self.probe = Probe(config.twin.width, PATCHES * CLASSES, PATCHES * NOTHING)
         twin = config.twin
         # The first layers' values are made of what has hardly seen other tokens.
+        later = range(twin.layers // 4, twin.layers)
         self.swatches = nn.ModuleDict(
-            {str(i): SwatchProbe(twin.kv_heads, twin.head_dim) for i in range(twin.layers // 4, twin.layers)}
+            {str(i): SwatchProbe(twin.kv_heads, twin.head_dim) for i in later}
         )
         parts = {"planner": planner, "probe": self.probe, "swatches": self.swatches}
         self.model = nn.ModuleDict(parts)
