@@ -27,7 +27,6 @@ def test_every_component_compiles_in_fp16_and_fp8(tmp_path: Path) -> None:
     options = Options(
         ("cpu", "tensorrt-rtx"),
         ("int8", "fp8", "fp16"),
-        verify=False,
         samples=1,
         capabilities=("8.9",),
     )
@@ -42,6 +41,7 @@ def test_every_component_compiles_in_fp16_and_fp8(tmp_path: Path) -> None:
             ("tensorrt-rtx", "fp16"),
             ("onnx-tensorrt-rtx", "fp16"),
         ]
+        assert all(v.gates for v in components[name].variants), name
     for name in ("planner", "vision", "denoise", "commit"):
         fp8 = components[name].variants[1].layers
         assert "fp8" in fp8.values(), name
