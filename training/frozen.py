@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.device import mixed_precision, moved
 from training.drawing import Drawing, DrawingBatches, DrawingOptions
 from training.errors import TrainingError
 from training.models import VAE, ModelConfig, Planner, Visualizer
+from training.models.vae import pixel_metric
+from training.models.vision import premultiply
 from training.sheets import write_sheet
 from training.strict import build
 from training.window import Prepared, prepare
@@ -74,6 +77,17 @@ class Studio:
                 prepare(self.planner, self.vae, drawing, scale_down)
                 for drawing in moved(batch, self.device)
             ]
+
+    def metric(self, share: float) -> Tensor:
+        """The factor L [C, C] by which a velocity's errors are weighed, `share` of them as the
+        decoder shows them in pixels: a token's error e costs |e L|^2 / C."""
+        same = torch.eye(self.config.vae.latent_channels)
+        if not share:
+            return same
+        targets = self.shown(0)[0].target[:4]
+        with torch.no_grad():
+            latent = self.vae.encode(premultiply(targets))
+        return torch.linalg.cholesky((1 - share) * same + share * pixel_metric(self.vae, latent))
 
     def save(self, folder: Path, visualizer: Visualizer, training: dict[str, Any]) -> None:
         """The whole model as one checkpoint."""

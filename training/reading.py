@@ -9,7 +9,7 @@ keep their places in the sequence but show nothing.
 | tokens | [B, S], padded with `<|pad|>` | int64 |
 | weight | [B, S] | float32: how often a token counts in the loss, 0 for what is not learned |
 | positions | [B, S, 3] | float32 |
-| swatches | [B, S, 5], see `training.swatches` | float32 |
+| swatches | [B, S, 5], see `training.swatches`; None without palettes | float32 |
 | pixels looked at | [N, 256, 256, 4], straight RGBA | uint8 |
 | labels of their patches | [N, 16, 4, groups], see `training.labels` | int64 |
 """
@@ -76,7 +76,7 @@ class MicroBatch:
     tokens: Tensor
     weight: Tensor
     positions: Tensor
-    swatches: Tensor
+    swatches: Tensor | None
     pictures: list[PictureGroup]
 
 
@@ -152,7 +152,7 @@ class PlannerBatches:
             torch.from_numpy(tokens),
             torch.from_numpy(weight),
             torch.from_numpy(positions),
-            torch.from_numpy(swatches),
+            None if np.isnan(swatches).all() else torch.from_numpy(swatches),
             group_pictures(pictures),
         )
 

@@ -3,7 +3,8 @@
 The time axis is cut into K segments. From a noisy x at the start t_k of a segment the frozen
 teacher integrates its ODE to the segment's end, y = ODE(x; t_k -> t_{k-1}), in `teacher_steps`
 Euler steps; the student learns the straight line between them:
-| v(x, t_k) - (x - y) / (t_k - t_{k-1}) |^2 (Wan-Weaver; TDM, Luo et al. 2025, part A).
+| (v(x, t_k) - (x - y) / (t_k - t_{k-1})) L |^2 with L as in `Studio.metric` (Wan-Weaver; TDM, Luo
+et al. 2025, part A).
 """
 
 from __future__ import annotations
@@ -36,14 +37,15 @@ from training.window import (
 
 @dataclass(frozen=True)
 class StudentOptions:
-    """`times` is the student's schedule from 1 to 0. `focus`, `focus_share`, `block` and `visits`
-    are those of the visualizer's stage."""
+    """`times` is the student's schedule from 1 to 0. `focus`, `focus_share`, `pixel_share`, `block`
+    and `visits` are those of the visualizer's stage."""
 
     drawing: dict[str, Any] = field(default_factory=dict)
     scale_down: int = 1
     times: tuple[float, ...] = (1.0, 0.9, 0.72, 0.42, 0.0)
     focus: float = 0.45
     focus_share: float = 0.0
+    pixel_share: float = 0.0
     block: int = 64
     visits: int = 1
 
@@ -73,11 +75,13 @@ class StudentStage:
         self.teacher = load_frozen(teacher, "visualizer", config)
         self.student = load_model(start, "visualizer", config)
         self.model: nn.Module = self.student
+        self.metric = self.studio.metric(options.pixel_share)
 
     def to(self, device: torch.device) -> None:
         self.studio.to(device)
         self.teacher.to(device)
         self.model.to(device)
+        self.metric = self.metric.to(device)
 
     def shares(self, batch: Visit) -> Iterator[tuple[Prepared, float]]:
         """The batch's parts, and each one's share of its pictures."""
@@ -139,8 +143,8 @@ class DistillStage(StudentStage):
         with torch.no_grad():
             x = self._starts(own, k)
             y = self._follow(context, x, start, end)
-        v = velocity(self.student, own, x, start)
-        return ((v - (x - y) / (start - end)).square().mean(-1) * weight).mean()
+        missed = velocity(self.student, own, x, start) - (x - y) / (start - end)
+        return ((missed @ self.metric).square().mean(-1) * weight).mean()
 
     def _starts(self, context: Context, segment: int) -> Tensor:
         """x at the segment's start: noised truths, and for a share the student's own way there."""

@@ -110,7 +110,8 @@ class MatchStage(StudentStage):
             apart = t * (v.detach() - real)
             size = (point - (at.x - t * real)).abs().mean((1, 2), keepdim=True)
             target = point + apart / size.clamp(min=1e-3)
-        return fake, ((point - target).square().mean(-1) * weight).mean() / 2
+        missed = (point - target) @ self.metric
+        return fake, (missed.square().mean(-1) * weight).mean() / 2
 
     def _point(self, own: Context, k: int) -> Tensor:
         """Where the student's step through segment `k` ends, from its own way there."""

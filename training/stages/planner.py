@@ -103,7 +103,9 @@ class PlannerStage:
             with mixed_precision(micro.tokens.device):
                 hidden, cache = read(self.planner, micro)
                 loss, count, right = next_token_loss(self.planner, hidden, micro)
-                misread = self._swatches_misread(cache, micro.swatches)
+                misread = None
+                if micro.swatches is not None:
+                    misread = self._swatches_misread(cache, micro.swatches)
             metrics = {
                 "loss": loss.item() / count,
                 "accuracy": right / count,
@@ -119,10 +121,8 @@ class PlannerStage:
             reading = self._reading(batch.looks)
             yield self.options.probe_weight * reading, {"probe": reading.item()}
 
-    def _swatches_misread(self, cache: Cache, swatches: Tensor) -> Tensor | None:
-        """The mean error over the layers that tell swatches; None where there are none."""
-        if bool(swatches.isnan().all()):
-            return None
+    def _swatches_misread(self, cache: Cache, swatches: Tensor) -> Tensor:
+        """The mean error over the layers that tell swatches."""
         errors = [probe(cache[int(i)][1], swatches) for i, probe in self.swatches.items()]
         return torch.stack(errors).mean()
 

@@ -20,8 +20,6 @@ from training.frozen import load_model, open_studio
 from training.labels import CLASSES, NOTHING
 from training.models import ModelConfig, Visualizer
 from training.models.probe import Probe
-from training.models.vae import pixel_metric
-from training.models.vision import premultiply
 from training.revisits import Revisits, Visit
 from training.window import (
     Context,
@@ -94,24 +92,12 @@ class VisualizerStage:
         probe = Probe(config.twin.width, CLASSES, NOTHING)
         self.probe = probe
         self.model = nn.ModuleDict({"visualizer": self.visualizer, "probe": probe})
-        self.metric = self._metric()
+        self.metric = self.studio.metric(options.pixel_share)
 
     def to(self, device: torch.device) -> None:
         self.studio.to(device)
         self.model.to(device)
         self.metric = self.metric.to(device)
-
-    def _metric(self) -> Tensor:
-        """The factor L [C, C] by which errors are weighed: a token's error e costs |e L|^2 / C."""
-        same = torch.eye(self.studio.config.vae.latent_channels)
-        share = self.options.pixel_share
-        if not share:
-            return same
-        targets = self.studio.shown(0)[0].target[:4]
-        with torch.no_grad():
-            latent = self.studio.vae.encode(premultiply(targets))
-        mixed = (1 - share) * same + share * pixel_metric(self.studio.vae, latent)
-        return torch.linalg.cholesky(mixed)
 
     def _prepare(self, batch: list[Drawing]) -> list[Prepared]:
         return self.studio.prepare(batch, self.options.scale_down)
