@@ -125,6 +125,7 @@ class Assembly:
                 self._recipes[name, precision] = recipe
 
     def write_graphs(self) -> None:
+        """Every component's graph in every precision, each file once."""
         folder, capacity = self.folder / ONNX, self.cache.capacity
         with GraphWriter(self.models, self.interfaces, self._times, capacity, folder) as writer:
             for (name, precision), recipe in self._recipes.items():
@@ -215,7 +216,7 @@ class Assembly:
                 path.unlink()
 
     def score(self) -> None:
-        """`weft eval` of every precision on the CPU."""
+        """`weft eval` of every precision but fp16 on the CPU."""
         from export.verify_scores import failures, score_precisions
 
         def open_writer(folder: Path) -> GraphWriter:

@@ -103,6 +103,7 @@ def _quantizers(precision: str, scale: float) -> tuple[Quantizer, Quantizer]:
 
 
 def int8_weight(weight: Tensor) -> Tensor:
+    """[out, in] rounded to int8 with one scale per output channel, as float32."""
     scale = weight.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
     return (weight / scale).round().clamp(-127, 127) * scale
 
@@ -116,6 +117,7 @@ def int8_activation(x: Tensor) -> Tensor:
 
 
 def float8_weight(weight: Tensor) -> Tensor:
+    """[out, in] rounded to float8e4m3fn with one scale, as float32."""
     return float8(weight, float(weight.abs().max()) / FLOAT8_MAX)
 
 

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WeftError as error:
         print(f"weft export: {error}", file=sys.stderr)
         if arguments.json:
-            print(json.dumps({"error": str(error)}))
+            print(json.dumps({"error": type(error).__name__, "message": str(error)}))
         return 1
     return 0
 
@@ -48,6 +48,7 @@ def _restore(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    from export.errors import GateError
     from export.manifest import Limits
     from export.pipeline import Options, export_bundle
     from export.report import check_report, table, write_json
@@ -66,7 +67,12 @@ def _export(arguments: argparse.Namespace) -> None:
         plugin=arguments.plugin,
     )
     check_report(arguments.report)
-    report = export_bundle(arguments.checkpoint, arguments.output, options)
+    try:
+        report = export_bundle(arguments.checkpoint, arguments.output, options)
+    except GateError as error:
+        print(table(error.report))
+        write_json(asdict(error.report), arguments.report, False)
+        raise
     print(table(report))
     write_json(asdict(report), arguments.report, arguments.json)
 
@@ -97,7 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--verify", action=argparse.BooleanOptionalAction, default=True,
         help="compare every component with PyTorch (default) or do not")  # fmt: skip
     add("--eval", type=int, default=0, metavar="N",
-        help="also score every precision with weft eval on N prompts, against fp32")  # fmt: skip
+        help="also score every precision but fp16 with weft eval on N prompts, against "
+             "fp32")  # fmt: skip
     add("--compute-capability", default="8.6,8.9,12.0,12.1", metavar="CC",
         help="of tensorrt-rtx engines, fp8 from 8.9 on "
              "(default: RTX 30, 40, 50 and GB10)")  # fmt: skip

@@ -46,6 +46,7 @@ class EngineCache:
         self._folder = folder
 
     def get(self, key: Key) -> bytes | None:
+        """The kept engine, None where there is none or it is damaged."""
         if self._folder is None:
             return None
         path = self._folder / f"{key.digest()}.engine"

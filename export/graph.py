@@ -99,6 +99,7 @@ class GraphBuilder:
         return outputs
 
     def split(self, x: str, sizes: Sequence[int], axis: int) -> list[str]:
+        """Parts of `x` of the given sizes along `axis`."""
         return self.ops("Split", len(sizes), x, self.ints(sizes), axis=axis)
 
     def reshape(self, x: str, shape: Sequence[int]) -> str:
@@ -136,9 +137,6 @@ class GraphBuilder:
         """Makes a model-local function available."""
         self._functions[function.name] = function
         self._domains[function.domain] = 1
-
-    def need(self, domain: str, version: int) -> None:
-        self._domains[domain] = version
 
     def model(
         self, interface: Interface, dtypes: Mapping[str, str], sizes: Mapping[str, int]

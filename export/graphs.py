@@ -12,7 +12,7 @@ import onnx
 from export.components.planner import build_planner
 from export.components.vae import build_vae_decode, build_vae_encode
 from export.components.vision import build_vision
-from export.components.visualizer import build_commit, build_denoise, check_exportable
+from export.components.visualizer import build_commit, build_denoise
 from export.components.window import build_window
 from export.errors import ExportError
 from export.graph import OPSET, GraphBuilder
@@ -78,7 +78,6 @@ class GraphWriter:
                 "install onnx 1.20 or newer"
             )
         self._capacity = capacity
-        check_exportable(models.visualizer)
         self.folder = folder
         self._interfaces = interfaces
         self._build = _builders(models, times)

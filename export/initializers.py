@@ -80,6 +80,7 @@ class Initializers:
         return sorted(n for n in self._tensors if _PARAMETER.search(n) and n not in self._read)
 
     def error(self, message: str) -> ExportError:
+        """The error to raise where the graph is not one of this exporter."""
         return ExportError(f"{self._path}: {message}; the bundle does not fit this exporter")
 
     def _graph(self) -> Any:

@@ -38,7 +38,7 @@ RUNTIME = "0.1.0"
 PATCH = 16
 VISION_CELL = 4
 EVEN_STEPS = (2, 4, 8, 16)
-NOTED = ("stage", "step", "recipe")
+NOTED = ("stage", "step")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Limits:
 
 
 def cache_geometry(config: ModelConfig, limits: Limits) -> CacheGeometry:
+    """The caches' sizes, from the configuration and the limits."""
     twin = config.twin
     return CacheGeometry(
         layers=twin.layers,
@@ -68,6 +69,7 @@ def cache_geometry(config: ModelConfig, limits: Limits) -> CacheGeometry:
 
 
 def image_geometry(config: ModelConfig, limits: Limits) -> ImageGeometry:
+    """The pictures' sizes, from the configuration and the limits."""
     return ImageGeometry(
         patch=PATCH,
         vision_cell=VISION_CELL,

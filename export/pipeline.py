@@ -24,13 +24,11 @@ from export.report import Report, row_of
 from export.session import one_thread
 from export.targets import CAPABILITIES, Plan, check_names, make_plan
 from runtime.bundle import MANIFEST, write_manifest
+from runtime.interfaces import SMALLEST_CACHE
 from training.checkpoint import TOKENIZER, Checkpoint, load_checkpoint, replacing
 from training.errors import TrainingError
 
 logger = logging.getLogger(__name__)
-
-# The least that a runtime loads.
-SMALLEST_CAPACITY = 64
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Options:
     """
 
     targets: tuple[str, ...] = ("cpu",)
-    precisions: tuple[str, ...] = ("w8",)
+    precisions: tuple[str, ...] = ("int8",)
     verify: bool = True
     limits: Limits = field(default_factory=Limits)
     calibrate: Path | None = None
@@ -63,9 +61,9 @@ class Options:
         if self.kv not in ("float16", "float8e4m3fn"):
             raise ExportError(f"kv: expected float16 or float8e4m3fn, found {self.kv}")
         limits = self.limits
-        if limits.capacity < SMALLEST_CAPACITY or limits.max_references < 0:
+        if limits.capacity < SMALLEST_CACHE or limits.max_references < 0:
             raise ExportError(
-                f"capacity: expected {SMALLEST_CAPACITY} or more, found {limits.capacity}; "
+                f"capacity: expected {SMALLEST_CACHE} or more, found {limits.capacity}; "
                 f"max references: expected 0 or more, found {limits.max_references}"
             )
         if self.samples < 1 or self.eval_samples < 0:
@@ -73,9 +71,15 @@ class Options:
                 f"samples: expected 1 or more, found {self.samples}; eval samples: expected 0 or "
                 f"more, found {self.eval_samples}"
             )
+        if self.eval_samples and not self.verify:
+            raise ExportError(
+                "eval: scores are part of the verification, which is switched off; verify, or "
+                "leave the scores out"
+            )
 
     @property
     def plan(self) -> Plan:
+        """What is made; raises `ExportError` for names that are unknown or do not go together."""
         return make_plan(self.targets, self.precisions)
 
 
@@ -92,24 +96,22 @@ def export_bundle(checkpoint: Path | str, out: Path | str, options: Options) -> 
     models = _complete(loaded)
     with _written(out) as folder:
         assembly = _assemble(folder, loaded, models, options)
+        bundle = write_manifest(folder, assembly.manifest(assembly.variants()))
+        total = sum(file.size for file in bundle.files()) + (folder / MANIFEST).stat().st_size
+        report = Report(
+            str(out),
+            bundle.manifest.model.revision,
+            total,
+            round(time.monotonic() - started, 1),
+            tuple(row_of(b.component, b.variant, b.seconds, b.reused) for b in assembly.built),
+            {name: dict(v.figures) for name, v in assembly.verification.items()},
+            tuple(assembly.left_out),
+        )
         failures = assembly.failures()
         if failures:
-            raise GateError("verification failed, no bundle was written: " + "; ".join(failures))
-        bundle = write_manifest(folder, assembly.manifest(assembly.variants()))
-    total = sum(file.size for file in bundle.files()) + (out / MANIFEST).stat().st_size
-    rows = tuple(
-        row_of(built.component, built.variant, built.seconds, built.reused)
-        for built in assembly.built
-    )
-    return Report(
-        str(out),
-        bundle.manifest.model.revision,
-        total,
-        round(time.monotonic() - started, 1),
-        rows,
-        {name: dict(v.figures) for name, v in assembly.verification.items()},
-        tuple(assembly.left_out),
-    )
+            problems = "; ".join(failures)
+            raise GateError(f"verification failed, no bundle was written: {problems}", report)
+    return report
 
 
 def _assemble(folder: Path, loaded: Checkpoint, models: Models, options: Options) -> Assembly:

@@ -13,15 +13,13 @@ free size is known by its name in `runtime.interfaces`; P = N + M counts the win
 
 from __future__ import annotations
 
-from runtime.bundle import Profile
-from runtime.interfaces import CacheGeometry, ImageGeometry
+from runtime.bundle import AnswerLimits, Profile
+from runtime.interfaces import CACHE_STEP, CHUNK, CacheGeometry, ImageGeometry
 
 Range = tuple[int, int, int]
 Sizes = dict[str, Range]
-# Longest chunk of a prompt that goes through the planner at once.
-PREFILL = 512
-DENSE = 224
-CELL_SLOTS = 256
+# Most tokens of a dense prompt.
+DENSE = AnswerLimits().dense
 
 
 def profiles_of(name: str, cache: CacheGeometry, image: ImageGeometry) -> tuple[Profile, ...]:
@@ -29,7 +27,7 @@ def profiles_of(name: str, cache: CacheGeometry, image: ImageGeometry) -> tuple[
     if name == "planner":
         made = {
             "decode": {"S": (1, 1, 1), "C": (cache.capacity,) * 3},
-            "prefill": {"S": (1, 128, PREFILL), "C": (cache.capacity,) * 3},
+            "prefill": {"S": (1, 128, CHUNK), "C": (cache.capacity,) * 3},
         }
     elif name == "window":
         rows = cache.max_references * _vision_tokens(image)
@@ -69,7 +67,7 @@ def common_sizes(image: ImageGeometry) -> list[tuple[int, int]]:
 
 
 def _slots(cache: CacheGeometry) -> Range:
-    return (min(CELL_SLOTS, cache.capacity), min(1024, cache.capacity), cache.capacity)
+    return (min(CACHE_STEP, cache.capacity), min(1024, cache.capacity), cache.capacity)
 
 
 def _vision_tokens(image: ImageGeometry) -> int:

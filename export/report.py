@@ -17,7 +17,7 @@ from runtime.bundle import Variant
 class Row:
     """A component's variant: what it weighs, how long it took to build, how exact it is.
 
-    `gates` are `figure: found, limit` with whether they held; `layers` counts the layers of each
+    `gates` say by figure whether it held; `layers` counts the layers of each
     kind they really got.
     """
 
@@ -48,6 +48,7 @@ class Report:
 
 
 def row_of(component: str, variant: Variant, seconds: float, reused: bool) -> Row:
+    """The row of a variant that took `seconds` to build, or came out of the engine cache."""
     return Row(
         component,
         variant.backend,
@@ -65,7 +66,10 @@ def row_of(component: str, variant: Variant, seconds: float, reused: bool) -> Ro
 def check_report(path: Path | None) -> None:
     """Raises `ExportError` where no report can be written to `path`, before there is one."""
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        raise ExportError(f"{path}: expected the name of a file in a folder that is there")
+        raise ExportError(
+            f"{path}: expected the name of a file in a folder that is there; make the "
+            "folder, or name another file"
+        )
 
 
 def write_json(data: dict[str, Any], path: Path | None, last_line: bool) -> None:

@@ -60,6 +60,7 @@ class Plan:
     precisions: tuple[str, ...]
 
     def compiled(self) -> tuple[tuple[str, str], ...]:
+        """The pairs whose target is compiled to engines."""
         return tuple(pair for pair in self.pairs if pair[0] in COMPILED)
 
     def left_out(self, target: str, capabilities: tuple[str, ...]) -> tuple[LeftOut, ...]:

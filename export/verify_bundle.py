@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WeftError as error:
         print(f"weft verify: {error}", file=sys.stderr)
         if arguments.json:
-            print(json.dumps({"error": str(error)}))
+            print(json.dumps({"error": type(error).__name__, "message": str(error)}))
         return 1
     return int(any(check.failures for check in checks))
 

@@ -1,4 +1,4 @@
-"""`weft eval` of every precision on the CPU, against fp32 on the same prompts.
+"""`weft eval` of every precision but fp16 on the CPU, against fp32 on the same prompts.
 
 Each precision becomes a bundle of its own for the time of the measurement. float8 is simulated: its
 graphs are built to compute in float32 around the same float8 weights and activations, with keys and

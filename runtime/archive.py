@@ -39,6 +39,8 @@ RECORD, ARRAYS = "session.json", "session.npz"
 
 @dataclass(frozen=True)
 class PictureRecord:
+    """A picture of a saved session: its grid, planner slots and text position, and what it is."""
+
     grid: Grid
     slots: tuple[int, int]
     position: int
@@ -144,7 +146,11 @@ def _read_record(runtime: Runtime, folder: Path) -> SessionRecord:
     except (OSError, ValueError) as error:
         raise SessionError(f"{path}: expected a saved session: {error}") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise SessionError(f"{path}: expected a session of format {FORMAT}")
+        found = data.get("format") if isinstance(data, dict) else type(data).__name__
+        raise SessionError(
+            f"{path}: expected a session of format {FORMAT}, found {found!r}; it is of another "
+            "version of weft, begin a new one"
+        )
     try:
         record = from_json(SessionRecord, data, "session")
     except StrictError as error:

@@ -91,17 +91,21 @@ class Bundle:
     digest: str
 
     def path(self, file: File) -> Path:
+        """Where `file` is; never outside the bundle's folder."""
         return confined(self.folder, file.path)
 
     def files(self) -> tuple[File, ...]:
         """Every listed file once, in order of path."""
         return tuple(sorted(files_of(self.manifest).values(), key=lambda file: file.path))
 
-    def variant(self, component: str, engine: str, provider: str) -> Variant | None:
-        for variant in self.manifest.components[component].variants:
-            if (variant.engine, variant.provider) == (engine, provider):
-                return variant
-        return None
+    def fingerprint(self) -> str:
+        """Changes with the size or the modification time of any listed file; raises `OSError` where
+        one is gone."""
+        digest = hashlib.sha256()
+        for file in self.files():
+            status = self.path(file).stat()
+            digest.update(f"{file.path} {status.st_size} {status.st_mtime_ns}".encode())
+        return digest.hexdigest()
 
     def verify(self) -> None:
         """Compare every file's sha256 with the manifest's."""
@@ -173,7 +177,10 @@ def read_bundle(folder: str | Path, *, verify: bool = False) -> Bundle:
     if not path.is_file():
         raise BundleMissing(f"{path}: expected a manifest, found none; is this a bundle folder?")
     if path.stat().st_size > MANIFEST_LIMIT:
-        raise BundleError(f"{path}: expected at most {MANIFEST_LIMIT} bytes")
+        raise BundleError(
+            f"{path}: expected at most {MANIFEST_LIMIT} bytes, found {path.stat().st_size}; is "
+            "this a bundle's manifest?"
+        )
     raw = path.read_bytes()
     try:
         data = json.loads(raw)
@@ -195,7 +202,11 @@ def read_bundle(folder: str | Path, *, verify: bool = False) -> Bundle:
 def _check_age(path: Path, data: object) -> None:
     """Refuse a newer bundle before its unknown keys are complained about."""
     if not isinstance(data, dict) or type(data.get("schema")) is not int:
-        raise BundleError(f"{path}: expected an object with an integer 'schema'")
+        found = data.get("schema") if isinstance(data, dict) else type(data).__name__
+        raise BundleError(
+            f"{path}: expected an object with an integer 'schema', found {found!r}; export the "
+            "bundle again"
+        )
     if data["schema"] > SCHEMA:
         raise BundleTooNew(
             f"{path}: expected schema {SCHEMA} or older, found {data['schema']}; update weft"

@@ -1,9 +1,9 @@
 """The planner's KV memory: allocated once, seen through a window that fits what is in it.
 
 Attention costs time for every slot it is given, used or not. So the buffers are as large as the
-session may ever need, and the engine gets the smallest multiple of `STEP` slots that holds the
-sequence. The number of slots depends on the sequence's length alone, so results do not depend on
-what the session held before. The buffers stand where the planner's engine runs.
+session may ever need, and the engine gets the smallest multiple of `CACHE_STEP` slots that holds
+the sequence. The number of slots depends on the sequence's length alone, so results do not depend
+on what the session held before. The buffers stand where the planner's engine runs.
 
 | name | shape | dtype |
 | --- | --- | --- |
@@ -15,9 +15,7 @@ from __future__ import annotations
 from runtime.engines.base import Array
 from runtime.engines.elements import Element
 from runtime.engines.memory import FLOAT32, HOST, Memory
-from runtime.interfaces import CacheGeometry, cache_names
-
-STEP = 256
+from runtime.interfaces import CACHE_STEP, CacheGeometry, cache_names
 
 
 class PlannerCache:
@@ -50,7 +48,7 @@ class PlannerCache:
 
     def fit(self, end: int, kept: int) -> None:
         """Show the slots that a sequence of `end` tokens needs; the first `kept` keep their K/V."""
-        slots = max(self._least, min(self._most, -(-end // STEP) * STEP))
+        slots = max(self._least, min(self._most, -(-end // CACHE_STEP) * CACHE_STEP))
         if slots == self.slots:
             return
         old, self.slots = self.views, slots

@@ -49,6 +49,7 @@ class Image:
         return bool((self.pixels[..., 3] < 128).any())
 
     def to_pil(self) -> PIL.Image.Image:
+        """The picture as a PIL image, RGBA."""
         import PIL.Image
 
         return PIL.Image.fromarray(self.pixels)
@@ -80,6 +81,7 @@ class Document:
 
     @property
     def images(self) -> tuple[Image, ...]:
+        """The pictures, in order."""
         return tuple(s for s in self.segments if isinstance(s, Image))
 
     @property

@@ -22,6 +22,7 @@ class Grid:
 
     @property
     def tokens(self) -> int:
+        """How many latent tokens there are."""
         return self.rows * self.columns
 
     def pixels(self, image: ImageGeometry) -> tuple[int, int]:
@@ -33,6 +34,7 @@ class Grid:
         return -(-self.rows // image.vision_cell), -(-self.columns // image.vision_cell)
 
     def vision_tokens(self, image: ImageGeometry) -> int:
+        """How many ViT tokens the planner sees of a picture of this grid."""
         rows, columns = self.vision(image)
         return rows * columns
 

@@ -31,6 +31,7 @@ class PlacedPicture:
 
     @property
     def given(self) -> bool:
+        """Whether the user gave it."""
         return self.pixels is not None
 
 

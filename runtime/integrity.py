@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-from pathlib import Path
 
 from runtime.bundle import Bundle
+from runtime.user_cache import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +21,8 @@ def verify_once(bundle: Bundle) -> bool:
 
     Raises `BundleTampered`.
     """
-    marker = _marker_folder() / _fingerprint(bundle)
+    known = f"{bundle.folder.resolve()} {bundle.digest} {bundle.fingerprint()}"
+    marker = cache_folder("verified") / hashlib.sha256(known.encode()).hexdigest()
     if marker.is_file():
         return False
     bundle.verify()
@@ -32,16 +32,3 @@ def verify_once(bundle: Bundle) -> bool:
     except OSError as error:
         logger.debug("cannot remember that %s was verified: %s", bundle.folder, error)
     return True
-
-
-def _marker_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "weft" / "verified"
-
-
-def _fingerprint(bundle: Bundle) -> str:
-    digest = hashlib.sha256(f"{bundle.folder.resolve()} {bundle.digest}".encode())
-    for file in bundle.files():
-        status = bundle.path(file).stat()
-        digest.update(f"{file.path} {status.st_size} {status.st_mtime_ns}".encode())
-    return digest.hexdigest()

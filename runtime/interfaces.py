@@ -29,6 +29,9 @@ import re
 from dataclasses import dataclass, field
 
 COMPONENTS = ("planner", "vision", "window", "denoise", "commit", "vae_decode", "vae_encode")
+# A planner's cache has a multiple of so many slots; a prompt goes through it in chunks of so many
+# tokens; and the least that a runtime loads.
+CACHE_STEP, CHUNK, SMALLEST_CACHE = 256, 512, 64
 _CACHE_NAME = re.compile(r"(past|present|planner|reference|window)\.[kv]\.\d+")
 
 

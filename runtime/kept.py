@@ -57,13 +57,10 @@ class KeptRuntimes:
 def _state(bundle: Bundle) -> str:
     """Changes when any file of the bundle does; "" where one is gone."""
     try:
-        digest = hashlib.sha256((bundle.folder / MANIFEST).read_bytes())
-        for file in bundle.files():
-            status = bundle.path(file).stat()
-            digest.update(f"{file.path} {status.st_size} {status.st_mtime_ns}".encode())
+        manifest = hashlib.sha256((bundle.folder / MANIFEST).read_bytes())
+        return f"{manifest.hexdigest()} {bundle.fingerprint()}"
     except OSError:
         return ""
-    return digest.hexdigest()
 
 
 KEPT = KeptRuntimes()

@@ -37,9 +37,8 @@ class Component:
 
 @dataclass(frozen=True)
 class Verification:
-    """A whole bundle of one backend and precision against fp32: figures of generation (`top1`
-    agreement of the planner's next token, `latent_psnr` and `image_psnr` in dB, `eval` rows) and
-    the gates that were set on them."""
+    """A precision's scores by `weft eval` (row → share) on a bundle of its own, and the gates that
+    were set on them by those of fp32."""
 
     figures: dict[str, float]
     gates: tuple[Gate, ...] = ()
@@ -101,6 +100,8 @@ TOKEN_TEXT = {
 
 @dataclass(frozen=True)
 class TokenizerSpec:
+    """The tokenizer's file and the ids of the control tokens."""
+
     file: File
     special: SpecialTokens
 
@@ -183,21 +184,39 @@ def _require(holds: bool, message: str) -> None:
 
 def _check_sizes(cache: CacheGeometry, image: ImageGeometry) -> None:
     for name in ("layers", "kv_heads", "head_dim", "width", "vocab", "capacity"):
-        _require(getattr(cache, name) > 0, f"cache.{name}: expected a positive number")
-    _require(cache.max_references >= 0, "cache.max_references: expected 0 or more")
+        _positive(f"cache.{name}", getattr(cache, name))
+    _require(
+        cache.max_references >= 0,
+        f"cache.max_references: expected 0 or more, found {cache.max_references}",
+    )
     _require(
         2 * sum(cache.rope_sections) == cache.head_dim and min(cache.rope_sections) >= 0,
-        f"cache.rope_sections: expected a sum of {cache.head_dim // 2}",
+        f"cache.rope_sections: expected a sum of {cache.head_dim // 2}, "
+        f"found {cache.rope_sections}",
     )
-    _require(cache.rope_theta > 1, "cache.rope_theta: expected more than 1")
+    _require(
+        cache.rope_theta > 1, f"cache.rope_theta: expected more than 1, found {cache.rope_theta}"
+    )
     for name in ("patch", "vision_cell", "max_tokens", "latent_channels", "max_pixels"):
-        _require(getattr(image, name) > 0, f"image.{name}: expected a positive number")
+        _positive(f"image.{name}", getattr(image, name))
     width, height = image.default_size
     on_grid = min(width, height) > 0 and width % image.patch == 0 and height % image.patch == 0
-    _require(on_grid, f"image.default_size: expected multiples of {image.patch}")
+    _require(
+        on_grid,
+        f"image.default_size: expected multiples of {image.patch}, found {width}x{height}",
+    )
     tokens = (width // image.patch) * (height // image.patch)
-    _require(tokens <= image.max_tokens, "image.default_size: more than image.max_tokens")
-    _require(image.max_aspect >= 1, "image.max_aspect: expected 1 or more")
+    _require(
+        tokens <= image.max_tokens,
+        f"image.default_size: expected at most {image.max_tokens} tokens, found {tokens}",
+    )
+    _require(
+        image.max_aspect >= 1, f"image.max_aspect: expected 1 or more, found {image.max_aspect}"
+    )
+
+
+def _positive(name: str, value: float) -> None:
+    _require(value > 0, f"{name}: expected a positive number, found {value}")
 
 
 def _check_decoding(manifest: Manifest) -> None:
@@ -214,7 +233,7 @@ def _check_decoding(manifest: Manifest) -> None:
         f"schedule.default_steps: expected one of {sorted(schedule.steps)}",
     )
     for f in fields(AnswerLimits):
-        _require(getattr(manifest.limits, f.name) > 0, f"limits.{f.name}: expected more than 0")
+        _positive(f"limits.{f.name}", getattr(manifest.limits, f.name))
     ids = [getattr(manifest.tokenizer.special, f.name) for f in fields(SpecialTokens)]
     _require(
         len(set(ids)) == len(ids) and min(ids) >= 0 and max(ids) < manifest.cache.vocab,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from runtime.errors import OptionError
 from runtime.grid import all_grids
+from runtime.interfaces import SMALLEST_CACHE
 from runtime.manifest import Manifest
 
-SMALLEST_CACHE = 64
 REFERENCE_SETS = 2
 
 

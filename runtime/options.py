@@ -85,9 +85,10 @@ class Options:
 class Reuse:
     """Switches for everything that is kept instead of computed again.
 
-    Off means computing it from scratch each time, with the same result: `planner_kv` runs the
-    planner over the whole sequence for every token, `reference_kv` commits and looks at a picture
-    each time it is needed, `window` rebuilds the window for every denoising step.
+    Off means computing it from scratch each time, with the same result but for rounding in
+    `planner_kv`, which runs the planner over the whole sequence for every token; `reference_kv`
+    commits and looks at a picture each time it is needed, `window` rebuilds the window for every
+    denoising step.
     """
 
     planner_kv: bool = True

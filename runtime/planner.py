@@ -20,9 +20,7 @@ from numpy.typing import NDArray
 from runtime.cache import PlannerCache
 from runtime.engines.base import Array, Engine
 from runtime.errors import CapacityError
-from runtime.interfaces import CacheGeometry
-
-CHUNK = 512
+from runtime.interfaces import CHUNK, CacheGeometry
 
 
 class Planner:
@@ -54,10 +52,12 @@ class Planner:
 
     @property
     def capacity(self) -> int:
+        """The most tokens that the cache holds."""
         return len(self.tokens)
 
     @property
     def room(self) -> int:
+        """How many more tokens fit."""
         return self.capacity - self.length
 
     def append(

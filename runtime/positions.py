@@ -26,16 +26,19 @@ def picture_extent(grid: Grid) -> int:
 
 
 def text_positions(start: int, count: int) -> NDArray[np.float32]:
+    """Text tokens from position `start` on: (t, h, w) alike, float32 [count, 3]."""
     line = np.arange(start, start + count, dtype=np.float32)
     return np.repeat(line[:, None], 3, axis=1)
 
 
 def vision_positions(grid: Grid, start: int, image: ImageGeometry) -> NDArray[np.float32]:
+    """ViT tokens of a picture that begins at `start`, row by row: float32 [n, 3]."""
     rows, columns = grid.vision(image)
     return (_cells(rows, columns, image.vision_cell) + start).astype(np.float32)
 
 
 def latent_positions(grid: Grid, t: int = 0) -> NDArray[np.float32]:
+    """Latent tokens of a picture at `t`, one apart, row by row: float32 [T, 3]."""
     cells = _cells(grid.rows, grid.columns)
     cells[:, 0] = t
     return cells.astype(np.float32)

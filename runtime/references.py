@@ -77,6 +77,7 @@ class References:
         return self._get(key, lambda: self._engines["vision"].run({"image": pixels}))["features"]
 
     def clear(self) -> None:
+        """Forgets everything."""
         self._entries.clear()
         self.bytes = 0
 

@@ -44,6 +44,7 @@ class Request:
 
     @property
     def steps(self) -> int:
+        """How many denoising steps a picture takes."""
         return len(self.times) - 1
 
 

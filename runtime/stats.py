@@ -34,6 +34,7 @@ class PictureStats:
 
     @property
     def total_s(self) -> float:
+        """All of a picture's stages together, in seconds."""
         return self.window_s + self.commit_s + self.denoise_s + self.decode_s + self.vision_s
 
 
@@ -61,6 +62,7 @@ class Stats:
     images: tuple[PictureStats, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
         return asdict(self)
 
 
@@ -72,6 +74,7 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Counts the time spent inside as `name`'s."""
         started = time.perf_counter()
         try:
             yield

@@ -40,6 +40,7 @@ class Vocabulary:
         self._bytes = _byte_table(self._tokenizer, self.size, self.special_ids)
 
     def encode(self, text: str) -> list[int]:
+        """The ids of `text`, encoded on its own; a control tag in it is plain text."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids) if text else []
 
     def decode(self, ids: list[int]) -> str:
@@ -47,6 +48,7 @@ class Vocabulary:
         return b"".join(self._bytes[i] for i in ids).decode("utf-8", "replace")
 
     def stream(self) -> TextStream:
+        """A decoder for one run of tokens."""
         return TextStream(self._bytes)
 
     def _single(self, text: str) -> int:
@@ -64,9 +66,11 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, token: int) -> str:
+        """The text that `token` completes, "" while a character is unfinished."""
         return self._decoder.decode(self._table[token])
 
     def finish(self) -> str:
+        """What is left of an unfinished character."""
         return self._decoder.decode(b"", final=True)
 
 

@@ -10,8 +10,8 @@
 
 A variant computes what its component says, with the same names and shapes. Only `dtypes` may
 differ: keys and values of a float16 variant are float16 outside too, so that they stay in place,
-and those of references and windows may be `float8e4m3fn`, with `kv_scale`. Variants that run
-together must agree on them (`kv_dtype`, `window_dtype`).
+and those of references and windows may be `float8e4m3fn`, with `kv_scale`. Engines convert where
+variants that run together differ.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Gate:
     at_least: bool = False
 
     def holds(self, found: float) -> bool:
+        """Whether the figure `found` passes."""
         return found >= self.limit if self.at_least else found <= self.limit
 
 

@@ -47,6 +47,7 @@ class Plan:
 
     @property
     def tokens(self) -> int:
+        """The window's length."""
         return len(self.index) + len(self.reference_shift)
 
 

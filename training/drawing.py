@@ -99,7 +99,8 @@ class Drawing:
 
 @dataclass(frozen=True)
 class _Sample:
-    """One picture to draw: `earlier` are (scene, how many pictures before) in order."""
+    """One picture to draw: `earlier` are the scenes of the pictures before it, in order; `picture`
+    is its number."""
 
     sequence: Sequence
     target: Scene

@@ -1,6 +1,6 @@
 """Pictures of a batch, grouped by size, and where their features belong.
 
-It renders scenes (or takes pixels) and knows nothing of models.
+It takes pixels, and of the models it knows the eyes alone.
 
 | field | shape | dtype |
 | --- | --- | --- |

@@ -2,7 +2,7 @@
 
 Made in worker processes as a pure function of (seed, step); it renders, and knows no models.
 Documents of like length share a micro-batch. The first `proxy_steps` are textual proxies: pictures
-keep their places in the sequence but show nothing.
+that the assistant draws keep their places in the sequence but show nothing.
 
 | micro-batch | shape | dtype |
 | --- | --- | --- |

@@ -4,7 +4,7 @@
 | --- | --- |
 | `stage`, `model`, `seed` | which stage, which named configuration, the root of all randomness |
 | `loop` | steps, schedule, optimizer, averaging, when to log and save |
-| `data`, `options` | the stage's own settings, checked by the stage's dataclass |
+| `options` | the stage's own settings, checked by the stage's dataclass |
 | `needs` | folders of earlier stages that this one starts from, by role |
 """
 

@@ -64,6 +64,7 @@ def convolution(graph: GraphBuilder, x: str, layer: nn.Conv2d, name: str) -> str
 
 
 def silu(graph: GraphBuilder, x: str) -> str:
+    """x * sigmoid(x)."""
     return graph.op("Mul", x, graph.op("Sigmoid", x))
 
 

@@ -25,6 +25,7 @@ from training.models.planner import PlannerBlock
 
 
 def build_planner(graph: GraphBuilder, planner: Planner) -> None:
+    """Tokens to the last token's logits, keys and values written in place."""
     embedding = graph.storage.weight(graph, array_of(planner.embedding.weight), "embedding", axis=0)
     x = _embed(graph, embedding, planner.config.planner.image_token)
     rope = rope_tables(graph, "positions", planner.rope_table)

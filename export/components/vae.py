@@ -17,6 +17,7 @@ from training.models.vae import ResidualBlock
 
 
 def build_vae_decode(graph: GraphBuilder, vae: VAE) -> None:
+    """A latent to straight RGBA, uint8."""
     with graph.exact():
         x = graph.op("Mul", "latent", graph.tensor(array_of(vae.scale), "scale"))
         x = graph.op("Add", x, graph.tensor(array_of(vae.shift), "shift"))
@@ -27,6 +28,7 @@ def build_vae_decode(graph: GraphBuilder, vae: VAE) -> None:
 
 
 def build_vae_encode(graph: GraphBuilder, vae: VAE) -> None:
+    """Straight RGBA, uint8, to a latent."""
     with graph.exact():
         x = graph.op("Transpose", premultiply(graph, "image"), perm=[2, 0, 1])
         x = graph.op("Unsqueeze", x, graph.ints([0]))

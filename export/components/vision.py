@@ -27,6 +27,7 @@ from training.models.vision import Vision, VisionBlock
 
 
 def build_vision(graph: GraphBuilder, vision: Vision) -> None:
+    """Straight RGBA, uint8, to the planner's features."""
     x, rows, columns = _patches(graph, vision)
     rope = _rope(graph, vision, rows, columns)
     for layer, block in enumerate(parts(vision.blocks, VisionBlock)):

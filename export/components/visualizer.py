@@ -32,7 +32,6 @@ from export.components.layers import (
     rope_tables,
     stored,
 )
-from export.errors import ExportError
 from export.graph import OPSET, GraphBuilder
 from export.storage import dequantize, quantize
 from training.models import Visualizer
@@ -137,6 +136,7 @@ def build_denoise(graph: GraphBuilder, visualizer: Visualizer, times: Sequence[f
 
 
 def build_commit(graph: GraphBuilder, visualizer: Visualizer) -> None:
+    """The clean pass (t = 0): keys and values of every layer, without what the last one gives."""
     clean = timesteps(graph, visualizer, [0.0])
     graph.function(dpcw_function())
     added = None if clean.added is None else graph.tensor(clean.added, "time")
@@ -264,11 +264,3 @@ def _finish(
 def _leave(graph: GraphBuilder, visualizer: Visualizer, x: str, rows: tuple[str, str]) -> str:
     with graph.scope("leave"):
         return linear(graph, _modulate(graph, x, *rows), visualizer.leave, "linear")
-
-
-def check_exportable(visualizer: Visualizer) -> None:
-    if visualizer.config.visualizer.window != "dpcw":
-        raise ExportError(
-            f"expected a visualizer with the 'dpcw' window, found "
-            f"{visualizer.config.visualizer.window!r}; train one with window = 'dpcw'"
-        )

@@ -13,6 +13,7 @@ from export.graph import GraphBuilder
 
 
 def build_window(graph: GraphBuilder, layers: int, rope_table: Any) -> None:
+    """Gathers, shifts and joins the rows of a window, layer by layer."""
     with graph.scope("planner"):
         near = rope_tables(graph, "shift", rope_table)
     with graph.scope("reference"):

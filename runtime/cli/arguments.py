@@ -12,6 +12,7 @@ DEFAULTS = Options()
 
 
 def add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which bundle runs, and where."""
     group = parser.add_argument_group("bundle")
     group.add_argument("--bundle", type=Path, help="bundle folder (default: the shipped one)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, tensorrt-rtx or tensorrt")
@@ -20,6 +21,7 @@ def add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_option_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `GenerateOptions` that commands share."""
     group = parser.add_argument_group("generation")
     add = group.add_argument
     add("--max-images", type=int, metavar="N", help="draw at most N pictures")
@@ -34,6 +36,7 @@ def add_option_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_size(text: str) -> Literal["auto"] | tuple[int, int]:
+    """ "384x256" as (width, height) in pixels."""
     if text == "auto":
         return "auto"
     width, cross, height = text.lower().partition("x")

@@ -13,7 +13,7 @@ from runtime.cli.arguments import add_bundle_arguments, add_option_arguments, op
 from runtime.cli.progress import Progress
 from runtime.cli.saving import save_all
 from runtime.document import Document, Text
-from runtime.errors import Interrupted, WeftError
+from runtime.errors import Interrupted, OptionError, WeftError
 from runtime.loading import load
 from runtime.session import Session
 from runtime.writers import check_folder
@@ -28,6 +28,7 @@ Type what you want. Commands:
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the command; the exit code."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="Talk; answers may hold pictures.")
     parser.add_argument("-o", "--output", type=Path, default=Path("out/chat"), metavar="FOLDER",
                         help="where answers are saved (default: out/chat)")  # fmt: skip
@@ -72,6 +73,7 @@ class Chat:
         self._interactive = sys.stdin.isatty()
 
     def run(self) -> None:
+        """Reads lines until /quit or the end of the input."""
         if self._interactive:
             print(HELP, file=sys.stderr)
         while True:
@@ -92,8 +94,8 @@ class Chat:
         elif line == "/rewind":
             self._session.rewind()
             print(f"{self._session.turns} turn(s) left", file=sys.stderr)
-        elif line.startswith("/image"):
-            self._images += [Path(word) for word in shlex.split(line)[1:]]
+        elif line.split()[:1] == ["/image"]:
+            self._images += map(Path, _file_names(line))
         elif line.startswith("/"):
             print(f"unknown command {line.split()[0]!r}\n{HELP}", file=sys.stderr)
         elif line:
@@ -123,3 +125,14 @@ def _show(document: Document, files: Sequence[Path], quiet: bool) -> None:
     for file in files:
         if file.suffix in (".html", ".png"):
             print(file)
+
+
+def _file_names(line: str) -> list[str]:
+    """What follows `/image`; names with spaces or apostrophes stand in double quotes."""
+    try:
+        return shlex.split(line)[1:]
+    except ValueError as error:
+        raise OptionError(
+            f"/image: expected file names, found {line!r} ({error}); put a name with spaces or "
+            "apostrophes in double quotes"
+        ) from error

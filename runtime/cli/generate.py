@@ -23,6 +23,7 @@ DEFAULT_OUTPUT = Path("out")
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the command; the exit code."""
     arguments = _parser().parse_args(argv)
     if arguments.verbose:
         logging.basicConfig(level=logging.DEBUG, format="%(name)s %(message)s")

@@ -18,6 +18,7 @@ MIB = 2**20
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the command; the exit code."""
     parser = argparse.ArgumentParser(prog="weft inspect", description="Show and check a bundle.")
     parser.add_argument("bundle", type=Path, nargs="?", help="default: the shipped bundle")
     parser.add_argument("--verify", action="store_true", help="check every file's digest")
@@ -78,7 +79,7 @@ def _lines(bundle: Bundle, memory: MemoryPlan, verified: bool) -> list[str]:
     for name, component in sorted(manifest.components.items()):
         for variant in component.variants:
             size = sum(file.size for file in variant.files) / MIB
-            parity = "".join(f", {key} {value:.1e}" for key, value in variant.parity.items())
+            parity = "".join(f", {key} {value:.4g}" for key, value in variant.parity.items())
             where = f" {variant.compute_capability}" if variant.compute_capability else ""
             lines.append(
                 f"  {name:<11} {variant.engine} {variant.provider}{where} {variant.precision}, "

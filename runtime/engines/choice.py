@@ -45,6 +45,7 @@ class Choice:
 
     @property
     def on_device(self) -> bool:
+        """Whether anything but the CPU runs it."""
         return self.backend != CPU_BACKEND
 
     def __str__(self) -> str:
@@ -88,4 +89,5 @@ class DeviceReport:
         return "\n".join(self.lines())
 
     def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
         return asdict(self)

@@ -78,6 +78,7 @@ class Graph:
         weakref.finalize(self, cuda.runtime.cudaGraphExecDestroy, executable).atexit = False
 
     def launch(self) -> None:
+        """Queues the graph's work on the stream."""
         self._cuda("cudaGraphLaunch", self._executable, self._stream)
 
 

@@ -51,14 +51,17 @@ class DeviceArray:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """As numpy's."""
         return self.element.shown
 
     @property
     def ndim(self) -> int:
+        """As numpy's."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
+        """As numpy's."""
         return math.prod(self.shape)
 
     @property
@@ -77,6 +80,7 @@ class DeviceArray:
         self.memory.upload(self, self.element.encode(np.broadcast_to(numbers, self.shape)))
 
     def copy(self) -> Array:
+        """The same values in memory of their own."""
         return self.numpy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:

@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 from typing import Any
 
 from runtime.bundle import Variant
 from runtime.engines.tensorrt_library import Library
+from runtime.user_cache import cache_folder
 
 logger = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "weft" / "kernels"
 
 
 class KernelCache:
@@ -35,7 +29,7 @@ class KernelCache:
         self._cache: Any = None
         self._runs = 0
         file = variant.files[0]
-        self._path = cache_folder() / f"{file.sha256}-{library.name}-{library.version}.bin"
+        self._path = cache_folder("kernels") / f"{file.sha256}-{library.name}-{library.version}.bin"
         if hasattr(engine, "create_runtime_config"):
             self._config = engine.create_runtime_config()
             self._config.set_execution_context_allocation_strategy(strategy)

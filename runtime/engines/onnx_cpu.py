@@ -17,7 +17,12 @@ import numpy as np
 from runtime.bundle import Bundle, Variant
 from runtime.engines.base import Array, Arrays, Engine
 from runtime.engines.device_array import device_array, on_host
-from runtime.engines.onnx_session import check_signature, import_onnxruntime, session_options
+from runtime.engines.onnx_session import (
+    cannot_open,
+    check_signature,
+    import_onnxruntime,
+    session_options,
+)
 from runtime.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -36,7 +41,7 @@ class OnnxCpuEngine(Engine):
                 str(path), cpu_session_options(self._ort, threads), [variant.provider]
             )
         except Exception as error:  # the library raises its own, unrelated classes
-            raise EngineError(f"{path}: ONNX Runtime cannot open it: {error}") from error
+            raise cannot_open(self._ort, path, error) from error
         check_signature(self._session, self.component, variant, str(path))
         self._stored = {name: element.stored for name, element in self.elements.items()}
         logger.debug("opened %s in %.2f s", path, time.perf_counter() - started)

@@ -24,8 +24,14 @@ from runtime.engines.cuda_memory import CudaMemory
 from runtime.engines.device import Bound, DeviceEngine, addresses
 from runtime.engines.device_array import DeviceArray
 from runtime.engines.elements import FLOAT8, Element
+from runtime.engines.graphs import GRAPHS, SEEN
 from runtime.engines.onnx_plugin import add_plugin
-from runtime.engines.onnx_session import check_signature, import_onnxruntime, session_options
+from runtime.engines.onnx_session import (
+    cannot_open,
+    check_signature,
+    import_onnxruntime,
+    session_options,
+)
 from runtime.errors import EngineError
 from runtime.interfaces import is_cache
 
@@ -36,8 +42,6 @@ RTX_PROVIDER = "NvTensorRTRTXExecutionProvider"
 # onnx.TensorProto.FLOAT8E4M3FN: numpy has no name for it.
 _FLOAT8_TYPE = 17
 NO_GRAPH = -1
-GRAPHS = 16
-SEEN = 256
 
 
 class OnnxDeviceEngine(DeviceEngine):
@@ -94,7 +98,7 @@ class OnnxDeviceEngine(DeviceEngine):
         try:
             return self._ort.InferenceSession(str(path), options, **chosen)
         except Exception as error:  # the library raises its own, unrelated classes
-            raise EngineError(f"{path}: ONNX Runtime cannot open it: {error}") from error
+            raise cannot_open(self._ort, path, error) from error
 
     def _launch(self, bound: Bound, targets: Bound) -> Bound:
         missing = [t.name for t in self.given if t.name not in targets]

@@ -10,9 +10,9 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.engines.kernel_cache import cache_folder
 from runtime.errors import DependencyError, EngineError
 from runtime.manifest import Component
+from runtime.user_cache import cache_folder
 from runtime.variants import Variant
 
 RTX_MODULE = "onnxruntime_ep_nv_tensorrt_rtx"
@@ -28,7 +28,7 @@ def add_plugin(
         raise EngineError(
             f"{RTX_PACKAGE}: expected an RTX GPU, the plugin offers none; use another device"
         )
-    folder = cache_folder() / "onnx"
+    folder = cache_folder("kernels") / "onnx"
     folder.mkdir(parents=True, exist_ok=True)
     chosen = {
         "has_user_compute_stream": "1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from runtime.engines.elements import FLOAT8
@@ -37,6 +38,14 @@ def session_options(onnxruntime: Any, threads: int | None) -> Any:
     if threads is not None:
         options.intra_op_num_threads = threads
     return options
+
+
+def cannot_open(onnxruntime: Any, path: Path, error: Exception) -> EngineError:
+    """The error to raise where a session of the graph `path` ended in `error`."""
+    return EngineError(
+        f"{path}: ONNX Runtime {onnxruntime.__version__} cannot open it: {error}; graphs of opset "
+        "24 need 1.25 or newer"
+    )
 
 
 def check_signature(session: Any, component: Component, variant: Variant, path: str) -> None:

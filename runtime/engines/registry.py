@@ -61,7 +61,7 @@ def open_engines(
     machine = machine or Machine()
     selections = select(bundle, device, machine, max_tokens)
     report = _report(device, selections, machine)
-    logger.info("%s", report.summary())
+    logger.info("%s", report)
     opener = Opener(bundle, threads, selections, report)
     return Engines(tuple(selections), opener.open, report)
 

@@ -153,8 +153,8 @@ def _device_problem(variant: Variant, machine: Machine) -> str:
         return ""
     return (
         f"needs an ONNX Runtime with {variant.provider}, found "
-        f"{', '.join(machine.onnx_providers) or 'none'}; pip uninstall onnxruntime, then "
-        "pip install onnxruntime-gpu"
+        f"{', '.join(machine.onnx_providers) or 'none'}; pip uninstall -y onnxruntime "
+        "onnxruntime-gpu, then pip install onnxruntime-gpu"
     )
 
 

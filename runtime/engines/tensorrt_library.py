@@ -47,6 +47,7 @@ class Library:
 
     @property
     def version(self) -> str:
+        """The library's version, as in "1.4.0"."""
         return str(self.module.__version__)
 
     def load(self, path: Path) -> Any:

@@ -35,4 +35,5 @@ def document_record(document: Document) -> dict[str, Any]:
 
 
 def record_json(document: Document) -> str:
+    """The document without its pixels, as JSON text."""
     return json.dumps(document_record(document), indent=1, ensure_ascii=False) + "\n"

@@ -238,6 +238,8 @@ def test_options_that_cannot_be() -> None:
         Options(kv="float4")
     with pytest.raises(ExportError, match="samples: expected 1 or more, found 0"):
         Options(samples=0)
+    with pytest.raises(ExportError, match="eval: scores are part of the verification"):
+        Options(verify=False, eval_samples=3)
     with pytest.raises(ExportError, match="capacity: expected 64 or more, found 0"):
         Options(limits=Limits(capacity=0))
 
@@ -249,6 +251,24 @@ def test_a_failed_gate_is_a_failed_export(
     with pytest.raises(GateError, match="denoise w8: relative_error: expected at most 1e-09"):
         export_bundle(checkpoint, tmp_path / "b", Options(precisions=("w8",), limits=LIMITS))
     assert_nothing_written(tmp_path)
+
+
+def test_a_failed_export_is_reported_all_the_same(
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(verify.GATES, "w8", (Gate("relative_error", 1e-9),))
+    report = tmp_path / "report.json"
+    command = [str(checkpoint), "-o", str(tmp_path / "b"), "--precision", "w8", "--samples", "1"]
+    assert cli.main([*command, "--report", str(report), "--json"]) == 1
+    rows = {row["component"]: row["gates"] for row in json.loads(report.read_text())["rows"]}
+    assert rows["denoise"] == {"relative_error": False}
+    told = capsys.readouterr().out.splitlines()
+    assert any("denoise" in line and "FAILED" in line for line in told)
+    assert json.loads(told[-1])["error"] == "GateError"
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_wrong_graph_fails_its_gate(
@@ -321,7 +341,8 @@ def test_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert cli.main([str(tmp_path / "none"), "-o", str(tmp_path / "b"), "--json"]) == 1
     captured = capsys.readouterr()
     assert "expected a checkpoint folder" in captured.err
-    assert "expected a checkpoint folder" in json.loads(captured.out.splitlines()[-1])["error"]
+    last = json.loads(captured.out.splitlines()[-1])
+    assert last["error"] == "ExportError" and "expected a checkpoint folder" in last["message"]
     assert cli.main([str(tmp_path), "-o", "b", "--precision", "fp7"]) == 1
     assert "fp32" in capsys.readouterr().err
     nowhere = str(tmp_path / "none/report.json")

@@ -187,7 +187,10 @@ def recording(ort: Any, log: list[Any], refuse_graphs: bool = False) -> SimpleNa
         )
 
     return SimpleNamespace(
-        InferenceSession=session, RunOptions=RunOptions, SessionOptions=ort.SessionOptions
+        InferenceSession=session,
+        RunOptions=RunOptions,
+        SessionOptions=ort.SessionOptions,
+        __version__=ort.__version__,
     )
 
 

@@ -212,7 +212,8 @@ def test_chat_saves_every_turn_and_the_session(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lines = iter(["/help", "A fox.", "/nonsense", "a <think> b", "More.", "/rewind", "Less."])
+    typed = ["/help", "A fox.", "/nonsense", "/image it's.png", "a <think> b", "More.", "/rewind"]
+    lines = iter([*typed, "Less."])
 
     def read(_: str) -> str:
         try:
@@ -225,7 +226,8 @@ def test_chat_saves_every_turn_and_the_session(
     kept = ["--session", str(tmp_path / "kept")]
     assert chat.main([*arguments, *kept]) == 0
     assert sorted(p.name for p in (tmp_path / "chat").iterdir()) == ["turn-1", "turn-2"]
-    assert "control tag" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "control tag" in told and "put a name with spaces or apostrophes in double" in told
     lines = iter(["Again."])
     assert chat.main([*arguments, *kept, "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["turns"] == 3

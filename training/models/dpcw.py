@@ -68,15 +68,7 @@ def dpcw_attention(
     mask: Tensor | None = None,
 ) -> Tensor:
     """y [B, H, T, D]. `mask` (bool [B, 1, 1 or T, N + T], True where seen) is for padded training
-    batches only; at export the call becomes one `weft::DPCWAttention` node and takes none."""
-    if torch.onnx.is_in_onnx_export():
-        return torch.onnx.ops.symbolic(
-            f"{OPERATOR.domain}::{OPERATOR.name}",
-            (q, k_window, v_window, k_self, v_self),
-            dtype=q.dtype,
-            shape=q.shape,
-            version=OPERATOR.version,
-        )
+    batches only."""
     k = torch.cat([k_window, k_self], dim=2)
     v = torch.cat([v_window, v_self], dim=2)
     return grouped_attention(q, k, v, mask)

@@ -81,7 +81,7 @@ def straight(pixels: Tensor) -> Tensor:
     """Premultiplied RGBA float [B, 4, H, W] → uint8 straight RGBA [B, H, W, 4]."""
     pixels = pixels.clamp(0, 1)
     alpha = pixels[:, 3:]
-    # Alpha within two levels of full or none is snapped, so opaque pictures stay opaque.
+    # Alpha within four levels of full or none is snapped, so opaque pictures stay opaque.
     alpha = torch.where(alpha > 1 - 4 / 255, torch.ones_like(alpha), alpha)
     alpha = torch.where(alpha < 4 / 255, torch.zeros_like(alpha), alpha)
     color = torch.where(

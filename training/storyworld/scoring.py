@@ -46,10 +46,6 @@ class Score:
         """The share of right slots; 1 where nothing was asked."""
         return sum(self.slots.values()) / len(self.slots) if self.slots else 1.0
 
-    @property
-    def perfect(self) -> bool:
-        return all(self.slots.values())
-
 
 @dataclass(frozen=True)
 class Wanted:

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 from training.storyworld.documents.teller import Beat
 
-ANY_TIME = ("morning", "day", "evening", "night")
 EARLY = ("morning", "morning", "day")
 FAIR = ("clear", "clear", "cloudy")
 
