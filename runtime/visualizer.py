@@ -2,7 +2,7 @@
 
 Several pictures may be drawn in one pass (a series): their noise tokens stand one after another on
 the t axis and see one another. The noise of a picture depends on the seed and the picture's index
-alone.
+alone, in a session the number of pictures before it, given ones counted.
 
 | name | shape | dtype |
 | --- | --- | --- |
@@ -27,7 +27,7 @@ Latent = NDArray[np.float32]
 
 
 def picture_noise(seed: int, index: int, grid: Grid, channels: int) -> Latent:
-    """Standard normal noise of the document's picture `index`."""
+    """Standard normal noise of the session's picture `index`."""
     values = normal(seed, STREAM_IMAGE, index, grid.tokens * channels)
     return values.reshape(1, grid.tokens, channels)
 

@@ -6,7 +6,7 @@
 | `planner.safetensors` | float32 weights of the planner and its vision |
 | `visualizer.safetensors`, `vae.safetensors` | float32 weights of these |
 | `tokenizer.json` | the tokenizer, where there is one |
-| `training.json` | recipe, stage, step, schedule |
+| `training.json` | stage, step, schedule, default_steps |
 
 A checkpoint holds the models its stage has, not always all three. Writing goes to a folder beside
 and ends with a rename, so a reader sees the old checkpoint or the new one. Reading is strict.

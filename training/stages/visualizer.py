@@ -1,4 +1,4 @@
-"""Stages `visualizer` and `dpcw`: flow matching with the planner and the autoencoder frozen.
+"""Stage `visualizer`, of three recipes: flow matching with the planner and the autoencoder frozen.
 
 x_t = (1 - t) x0 + t noise, the target is noise - x0, t is logit-normal. Each picture is noised
 `draws` times, so its context is computed once for all of them. The window is the runtime's.
