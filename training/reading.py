@@ -16,6 +16,7 @@ that the assistant draws keep their places in the sequence but show nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Listing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -43,13 +44,14 @@ ALONE = 4
 class PlannerOptions:
     """`documents` a step, in micro-batches of up to `tokens`; `tasks` and their weights. In the
     share `binding` of the text-to-image documents the prompt says of several characters what they
-    do, so that who does what has to be kept apart; in the share `counted` of the stories it says in
-    how many pictures. Where text and pictures change places the loss counts `turning` times: there
-    is decided whether another picture comes. Names said before and pronouns count `referring`
-    times, for they are few, and a story that changes them falls apart. `looks` pictures a step are
-    looked at for the probe, whose loss counts `probe_weight` times. In the first `looking_steps`
-    batches the eyes learn alone, from `ALONE` times as many pictures; every process has its own
-    batches, so of two processes in half as many steps."""
+    do, so that who does what has to be kept apart; in the share `counted` of the stories and guides
+    it says in how many pictures. Where text and pictures change places the loss counts `turning`
+    times: there is decided whether another picture comes. Names said before and pronouns count
+    `referring` times, for they are few, and a story that changes them falls apart; so do the
+    numbers at the beginning of dense prompts, `numbering` times. `looks` pictures a step are looked
+    at for the probe, whose loss counts `probe_weight` times. In the first `looking_steps` batches
+    the eyes learn alone, from `ALONE` times as many pictures; every process has its own batches,
+    so of two processes in half as many steps."""
 
     documents: int = 24
     tokens: int = 4096
@@ -60,6 +62,7 @@ class PlannerOptions:
     counted: float = 0.0
     turning: float = 1.0
     referring: float = 1.0
+    numbering: float = 1.0
     looks: int = 0
     looking_steps: int = 0
     probe_weight: float = 0.3
@@ -125,7 +128,7 @@ class PlannerBatches:
     def _document(self, rng: np.random.Generator, task: str) -> Document:
         options = self.options
         binding = task == "t2i" and rng.random() < options.binding
-        counted = task == "story" and rng.random() < options.counted
+        counted = task in ("story", "guide") and rng.random() < options.counted
         while True:
             document = sample_document(rng, task)
             fits = not binding or binds_actions(document)
@@ -162,7 +165,9 @@ class PlannerBatches:
         turning = np.where(turning_points(tokens), options.turning, 1.0)
         refers = referring_words(tokens, *_words(self.path)) if options.referring != 1.0 else False
         referring = np.where(refers, options.referring, 1.0)
-        return (learned * turning * referring).astype(np.float32)
+        numbers = numbering_tokens(tokens, _spellings(self.path))
+        numbering = np.where(numbers, options.numbering, 1.0)
+        return (learned * turning * referring * numbering).astype(np.float32)
 
 
 def binds_actions(document: Document) -> bool:
@@ -176,6 +181,17 @@ def turning_points(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
     turns = (tokens == IMAGINE) | (tokens == EOS)
     turns[1:] |= tokens[:-1] == IMAGE
     return turns
+
+
+def numbering_tokens(tokens: NDArray[np.int64], spelled: Listing[str]) -> NDArray[np.bool_]:
+    """Which of the tokens [S] say, at the beginning of a dense prompt, which picture of how many it
+    is; the token i is spelled `spelled[i]`."""
+    numbers = np.zeros(len(tokens), bool)
+    inside = False
+    for i, token in enumerate(tokens.tolist()):
+        inside = token == IMAGINE or (inside and set(spelled[token]) <= set("0123456789/"))
+        numbers[i] = inside and token != IMAGINE
+    return numbers
 
 
 def referring_words(

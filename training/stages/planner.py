@@ -24,6 +24,7 @@ from training.models import ModelConfig, Planner
 from training.models.probe import Probe
 from training.models.vision import premultiply
 from training.models.visualizer import Cache
+from training.naming import misnaming, name_targets, name_tokens
 from training.pictures import place_features
 from training.reading import Looks, MicroBatch, PlannerBatch, PlannerBatches, PlannerOptions
 from training.swatches import SwatchProbe
@@ -32,6 +33,8 @@ from training.writing import write
 
 logger = logging.getLogger(__name__)
 
+# How much the words that pictures look like count beside what the probe reads.
+NAMING = 0.2
 PROMPTS = (
     "Tell an illustrated story about a red fox who finds a lantern.",
     "Draw a blue owl with a yellow crown in the forest at night.",
@@ -92,10 +95,12 @@ class PlannerStage:
             logger.info("training the tokenizer on %d documents", options.tokenizer_documents)
             train_tokenizer(tokenizer, options.tokenizer_documents, seed)
         self.tokenizer_path = tokenizer
+        self.words = name_tokens(load_tokenizer(tokenizer))
         self.batches = PlannerBatches(options, seed, tokenizer)
 
     def to(self, device: torch.device) -> None:
         self.model.to(device)
+        self.words = self.words.to(device)
 
     def losses(self, batch: PlannerBatch, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         total = sum(int((micro.weight[:, 1:] > 0).sum()) for micro in batch.documents)
@@ -118,19 +123,23 @@ class PlannerStage:
                 share = count / total
                 yield loss / total + self.options.probe_weight * misread * share, metrics
         if batch.looks is not None:
-            reading = self._reading(batch.looks)
-            yield self.options.probe_weight * reading, {"probe": reading.item()}
+            reading, naming = self._reading(batch.looks)
+            metrics = {"probe": reading.item(), "naming": naming.item()}
+            yield self.options.probe_weight * (reading + NAMING * naming), metrics
 
     def _swatches_misread(self, cache: Cache, swatches: Tensor) -> Tensor:
         """The mean error over the layers that tell swatches."""
         errors = [probe(cache[int(i)][1], swatches) for i, probe in self.swatches.items()]
         return torch.stack(errors).mean()
 
-    def _reading(self, looks: Looks) -> Tensor:
-        """The probe's error on the pictures looked at."""
+    def _reading(self, looks: Looks) -> tuple[Tensor, Tensor]:
+        """The probe's error on the pictures looked at, and that of the words they look like."""
+        labels = looks.labels.flatten(0, 1)
+        targets = name_targets(labels, self.words, self.config.planner.vocab)
         with mixed_precision(looks.pixels.device):
             features = self.planner.vision(premultiply(looks.pixels))
-            return self.probe(features, looks.labels.flatten(2))
+            reading = self.probe(features, looks.labels.flatten(2))
+            return reading, misnaming(self.planner, features.flatten(0, 1), targets)
 
     def save(self, folder: Path, step: int) -> None:
         save_checkpoint(
