@@ -33,6 +33,7 @@ from training.storyworld.documents import TASKS, Document, sample_document
 from training.storyworld.documents.cast import NAMES, PRONOUNS
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
+from training.storyworld.scene import ACCESSORIES, KINDS, PROPS
 from training.swatches import FIELDS, swatch_targets
 from training.tokenizer import load_tokenizer
 
@@ -48,7 +49,8 @@ class PlannerOptions:
     it says in how many pictures. Where text and pictures change places the loss counts `turning`
     times: there is decided whether another picture comes. Names said before and pronouns count
     `referring` times, for they are few, and a story that changes them falls apart; so do the
-    numbers at the beginning of dense prompts, `numbering` times. `looks` pictures a step are looked
+    numbers at the beginning of dense prompts, `numbering` times, and, where the user gave pictures,
+    kinds, accessories and props, `seeing` times. `looks` pictures a step are looked
     at for the probe, whose loss counts `probe_weight` times. In the first `looking_steps` batches
     the eyes learn alone, from `ALONE` times as many pictures; every process has its own batches,
     so of two processes in half as many steps."""
@@ -63,6 +65,7 @@ class PlannerOptions:
     turning: float = 1.0
     referring: float = 1.0
     numbering: float = 1.0
+    seeing: float = 1.0
     looks: int = 0
     looking_steps: int = 0
     probe_weight: float = 0.3
@@ -145,7 +148,7 @@ class PlannerBatches:
         for row, (document, sequence) in enumerate(group):
             length = len(sequence.tokens)
             tokens[row, :length] = sequence.tokens
-            weight[row, :length] = self._weight(sequence.tokens, sequence.loss_mask)
+            weight[row, :length] = self._weight(sequence)
             positions[row, :length] = sequence.positions
             swatches[row, :length] = swatch_targets(sequence.tokens, _spellings(self.path))
             for picture, span in zip(document.pictures(), sequence.pictures, strict=True):
@@ -159,15 +162,19 @@ class PlannerBatches:
             group_pictures(pictures),
         )
 
-    def _weight(self, tokens: NDArray[np.int64], learned: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def _weight(self, sequence: Sequence) -> NDArray[np.float32]:
         """How often each token counts in the loss."""
+        tokens, learned = sequence.tokens, sequence.loss_mask
+        given = any(span.given for span in sequence.pictures)
         options = self.options
         turning = np.where(turning_points(tokens), options.turning, 1.0)
         refers = referring_words(tokens, *_words(self.path)) if options.referring != 1.0 else False
         referring = np.where(refers, options.referring, 1.0)
         numbers = numbering_tokens(tokens, _spellings(self.path))
         numbering = np.where(numbers, options.numbering, 1.0)
-        return (learned * turning * referring * numbering).astype(np.float32)
+        seen = np.isin(tokens, _things(self.path)) if given else np.zeros(len(tokens), bool)
+        seeing = np.where(seen, options.seeing, 1.0)
+        return (learned * turning * referring * numbering * seeing).astype(np.float32)
 
 
 def binds_actions(document: Document) -> bool:
@@ -215,6 +222,12 @@ def _words(tokenizer: Path) -> tuple[dict[int, str], set[int]]:
     names = [name for group in NAMES.values() for name in group]
     pronouns = [word for group in PRONOUNS.values() for word in group]
     return _spelled(tokenizer, names), set(_spelled(tokenizer, pronouns))
+
+
+@lru_cache
+def _things(tokenizer: Path) -> list[int]:
+    """The tokens that are the whole name of a kind, an accessory or a prop."""
+    return list(_spelled(tokenizer, [*KINDS, *ACCESSORIES, *PROPS]))
 
 
 @lru_cache

@@ -143,13 +143,16 @@ def test_referring_words_are_names_said_before_and_pronouns() -> None:
     assert words == ["Wren", "she", "Gus", "her", "Wren"]
 
 
-@pytest.mark.parametrize("option", ["turning", "referring"])
-def test_weights_of_the_planners_loss(checkpoint: Path, option: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "task"),
+    [("turning", "story"), ("referring", "story"), ("numbering", "story"), ("seeing", "edit")],
+)
+def test_weights_of_the_planners_loss(checkpoint: Path, option: str, task: str) -> None:
     planner = load_checkpoint(checkpoint).planner
     assert planner is not None
     losses = []
     for weight in (0.0, 1.0, 2.0):
-        options = PlannerOptions(documents=2, tasks={"story": 1.0}, **{option: weight})
+        options = PlannerOptions(documents=2, tasks={task: 1.0}, **{option: weight})
         (batch,) = PlannerBatches(options, 0, checkpoint / "tokenizer.json")(0).documents
         with torch.no_grad():
             losses.append(next_token_loss(planner, read(planner, batch)[0], batch)[0])
