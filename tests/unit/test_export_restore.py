@@ -53,7 +53,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     loaded.vae.scale *= torch.linspace(0.3, 3, loaded.vae.scale.numel()).view(-1, 1, 1)
     models = loaded.planner, loaded.visualizer, loaded.vae
     tokenizer = shutil.copyfile(folder / "tokenizer.json", folder.parent / "tokenizer.json")
-    training = {**loaded.training, "step": 7, "recipe": "demo"}
+    training = {**loaded.training, "step": 7}
     return save_checkpoint(folder, loaded.config, *models, tokenizer, training)
 
 
@@ -110,7 +110,6 @@ def test_training_notes(both: Path, tmp_path: Path) -> None:
     assert training == {
         "stage": "random",
         "step": 7,
-        "recipe": "demo",
         "schedule": {"4": [1.0, 0.75, 0.5, 0.25, 0.0]},
         "default_steps": 4,
     }
