@@ -27,7 +27,7 @@ TERSE_WORDS = 6
 MOST_GIVEN = 3
 # Every shape before any shape twice.
 ASKED_SIZES = ((384, 256), (256, 384), (256, 256), (384, 160), (192, 384), (512, 160))
-# From two to twelve pictures, far apart first; the grammar's own stories have eight at most.
+# From two to twelve pictures, far apart first.
 STORY_LENGTHS = (4, 8, 12, 2, 6, 10, 3, 5, 7, 9, 11)
 Prompt = list[str | NDArray[np.uint8]]
 

@@ -21,7 +21,7 @@ def add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_option_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `GenerateOptions` that commands share."""
+    """The arguments of `Options` that commands share."""
     group = parser.add_argument_group("generation")
     add = group.add_argument
     add("--max-images", type=int, metavar="N", help="draw at most N pictures")

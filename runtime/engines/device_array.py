@@ -80,7 +80,7 @@ class DeviceArray:
         self.memory.upload(self, self.element.encode(np.broadcast_to(numbers, self.shape)))
 
     def copy(self) -> Array:
-        """The same values in memory of their own."""
+        """The values as an array of numpy's, on the host."""
         return self.numpy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
