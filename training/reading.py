@@ -16,6 +16,7 @@ that the assistant draws keep their places in the sequence but show nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence as Listing
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,11 +30,19 @@ from torch import Tensor
 from training.labels import patch_labels
 from training.pictures import PictureGroup, group_pictures
 from training.sequence import EOS, IMAGE, IMAGINE, PAD, Sequence, build_sequence
-from training.storyworld.documents import TASKS, Document, sample_document
+from training.storyworld.documents import TASKS, Document, Text, sample_document
 from training.storyworld.documents.cast import NAMES, PRONOUNS
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
-from training.storyworld.scene import ACCESSORIES, KINDS, PROPS
+from training.storyworld.scene import (
+    ACCESSORIES,
+    ACTIONS,
+    KINDS,
+    PLACES,
+    PROPS,
+    TIMES,
+    WEATHERS,
+)
 from training.swatches import FIELDS, swatch_targets
 from training.tokenizer import load_tokenizer
 
@@ -43,17 +52,23 @@ ALONE = 4
 
 @dataclass(frozen=True)
 class PlannerOptions:
-    """`documents` a step, in micro-batches of up to `tokens`; `tasks` and their weights. In the
-    share `binding` of the text-to-image documents the prompt says of several characters what they
-    do, so that who does what has to be kept apart; in the share `counted` of the stories and guides
-    it says in how many pictures. Where text and pictures change places the loss counts `turning`
-    times: there is decided whether another picture comes. Names said before and pronouns count
-    `referring` times, for they are few, and a story that changes them falls apart; so do the
-    numbers at the beginning of dense prompts, `numbering` times, and, where the user gave pictures,
-    kinds, accessories and props, `seeing` times. `looks` pictures a step are looked
-    at for the probe, whose loss counts `probe_weight` times. In the first `looking_steps` batches
-    the eyes learn alone, from `ALONE` times as many pictures; every process has its own batches,
-    so of two processes in half as many steps."""
+    """`documents` a step, in micro-batches of up to `tokens`; `tasks` and their weights.
+
+    Shares of the documents: in `binding` of the text-to-image ones the prompt says of several
+    characters what they do, so that who does what has to be kept apart; in `counted` of the stories
+    and guides it says in how many pictures; in `telling` of those about pictures of the user the
+    assistant names a prop that nobody has named before.
+
+    How often tokens count in the loss: `turning` times where text and pictures change places, for
+    there is decided whether another picture comes; `referring` times names said before and
+    pronouns, for they are few, and a story that changes them falls apart; `numbering` times the
+    numbers at the beginning of dense prompts; `seeing` times kinds, accessories and props where the
+    user gave pictures; `listing` times places, times, weathers and actions in a series, where a
+    list says what each picture shows.
+
+    `looks` pictures a step are looked at for the probe, whose loss counts `probe_weight` times. In
+    the first `looking_steps` batches the eyes learn alone, from `ALONE` times as many pictures;
+    every process has its own batches, so of two processes in half as many steps."""
 
     documents: int = 24
     tokens: int = 4096
@@ -62,10 +77,12 @@ class PlannerOptions:
     tasks: dict[str, float] = field(default_factory=lambda: dict(TASKS))
     binding: float = 0.0
     counted: float = 0.0
+    telling: float = 0.0
     turning: float = 1.0
     referring: float = 1.0
     numbering: float = 1.0
     seeing: float = 1.0
+    listing: float = 1.0
     looks: int = 0
     looking_steps: int = 0
     probe_weight: float = 0.3
@@ -132,10 +149,14 @@ class PlannerBatches:
         options = self.options
         binding = task == "t2i" and rng.random() < options.binding
         counted = task in ("story", "guide") and rng.random() < options.counted
+        telling = task in ("caption", "question", "edit") and rng.random() < options.telling
         while True:
             document = sample_document(rng, task)
-            fits = not binding or binds_actions(document)
-            if fits and (not counted or document.turns[0].asked.get("pictures")):
+            if binding and not binds_actions(document):
+                continue
+            if counted and not document.turns[0].asked.get("pictures"):
+                continue
+            if not telling or tells_props(document):
                 return document
 
     def _pad(self, group: list[tuple[Document, Sequence]], seeing: bool) -> MicroBatch:
@@ -148,7 +169,7 @@ class PlannerBatches:
         for row, (document, sequence) in enumerate(group):
             length = len(sequence.tokens)
             tokens[row, :length] = sequence.tokens
-            weight[row, :length] = self._weight(sequence)
+            weight[row, :length] = self._weight(document.task, sequence)
             positions[row, :length] = sequence.positions
             swatches[row, :length] = swatch_targets(sequence.tokens, _spellings(self.path))
             for picture, span in zip(document.pictures(), sequence.pictures, strict=True):
@@ -162,7 +183,7 @@ class PlannerBatches:
             group_pictures(pictures),
         )
 
-    def _weight(self, sequence: Sequence) -> NDArray[np.float32]:
+    def _weight(self, task: str, sequence: Sequence) -> NDArray[np.float32]:
         """How often each token counts in the loss."""
         tokens, learned = sequence.tokens, sequence.loss_mask
         given = any(span.given for span in sequence.pictures)
@@ -174,13 +195,33 @@ class PlannerBatches:
         numbering = np.where(numbers, options.numbering, 1.0)
         seen = np.isin(tokens, _things(self.path)) if given else np.zeros(len(tokens), bool)
         seeing = np.where(seen, options.seeing, 1.0)
-        return (learned * turning * referring * numbering * seeing).astype(np.float32)
+        listed = task == "series" and np.isin(tokens, _backdrops_and_actions(self.path))
+        listing = np.where(listed, options.listing, 1.0)
+        return (learned * turning * referring * numbering * seeing * listing).astype(np.float32)
 
 
 def binds_actions(document: Document) -> bool:
     """Whether the first prompt names the actions of two or more characters."""
     asked = document.turns[0].asked.get("characters") or ()
     return sum("action" in character for character in asked) > 1
+
+
+def tells_props(document: Document) -> bool:
+    """Whether the assistant names a prop that nobody has named before."""
+    said: set[str] = set()
+    for turn in document.turns:
+        for part in turn.parts:
+            if isinstance(part, Text):
+                words = part.text
+            elif not part.given:
+                words = part.dense
+            else:
+                continue
+            props = set(re.findall(r"[a-z]+", words.lower())) & set(PROPS)
+            if turn.role == "assistant" and props - said:
+                return True
+            said |= props
+    return False
 
 
 def turning_points(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -191,12 +232,12 @@ def turning_points(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def numbering_tokens(tokens: NDArray[np.int64], spelled: Listing[str]) -> NDArray[np.bool_]:
-    """Which of the tokens [S] say, at the beginning of a dense prompt, which picture of how many it
-    is; the token i is spelled `spelled[i]`."""
+    """Which of the tokens [S] say, at the beginning of a dense prompt, how many pictures are left
+    to draw; the token i is spelled `spelled[i]`."""
     numbers = np.zeros(len(tokens), bool)
     inside = False
     for i, token in enumerate(tokens.tolist()):
-        inside = token == IMAGINE or (inside and set(spelled[token]) <= set("0123456789/"))
+        inside = token == IMAGINE or (inside and spelled[token].strip().isdigit())
         numbers[i] = inside and token != IMAGINE
     return numbers
 
@@ -228,6 +269,12 @@ def _words(tokenizer: Path) -> tuple[dict[int, str], set[int]]:
 def _things(tokenizer: Path) -> list[int]:
     """The tokens that are the whole name of a kind, an accessory or a prop."""
     return list(_spelled(tokenizer, [*KINDS, *ACCESSORIES, *PROPS]))
+
+
+@lru_cache
+def _backdrops_and_actions(tokenizer: Path) -> list[int]:
+    """The tokens that are the whole name of what may differ in a series."""
+    return list(_spelled(tokenizer, [*PLACES, *TIMES, *WEATHERS, *ACTIONS]))
 
 
 @lru_cache

@@ -29,6 +29,7 @@ MOST_GIVEN = 3
 ASKED_SIZES = ((384, 256), (256, 384), (256, 256), (384, 160), (192, 384), (512, 160))
 # From two to twelve pictures, far apart first.
 STORY_LENGTHS = (4, 8, 12, 2, 6, 10, 3, 5, 7, 9, 11)
+SERIES_LENGTHS = (3, 6, 4, 10, 2, 5, 8, 7)
 Prompt = list[str | NDArray[np.uint8]]
 
 
@@ -178,6 +179,25 @@ def compose_examples(count: int, references: int) -> list[Example]:
         return lambda document: sum(p.given for p in document.pictures()) == number
 
     return [_sample("compose", i, brings(max(1, most - i % 2))) for i in range(count)]
+
+
+def series_examples(count: int) -> list[Example]:
+    """One character in two to ten pictures, in the order of `SERIES_LENGTHS`; by turns described
+    and given."""
+
+    def fits(pictures: int, shown: bool) -> Callable[[Document], bool]:
+        def accept(document: Document) -> bool:
+            pictures_there = list(document.pictures())
+            return (
+                document.turns[0].asked["pictures"] == pictures
+                and any(p.given for p in pictures_there) == shown
+                and all(p.size == USUAL_SIZE for p in pictures_there)
+            )
+
+        return accept
+
+    lengths = [SERIES_LENGTHS[i % len(SERIES_LENGTHS)] for i in range(count)]
+    return [_sample("series", i, fits(number, i % 2 == 1)) for i, number in enumerate(lengths)]
 
 
 def size_examples(count: int) -> list[Example]:

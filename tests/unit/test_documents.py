@@ -210,3 +210,17 @@ def test_pictures_of_a_turn_with_several_say_which_of_how_many_they_are() -> Non
                 for picture in drawn:
                     assert picture.scene is not None
                     assert same_named(picture.scene, parse(picture.dense))
+
+
+def test_pictures_of_one_turn_are_counted_down() -> None:
+    many = 0
+    for document in documents(None, 150, seed=3):
+        for turn in document.turns:
+            dense = [p.dense for p in turn.parts if isinstance(p, Picture) and not p.given]
+            numbers = [re.match(r"(\d+) to go: ", text) for text in dense]
+            if len(dense) < 2:
+                assert not any(numbers)
+                continue
+            many += 1
+            assert [int(n[1]) for n in numbers if n] == list(range(len(dense), 0, -1))
+    assert many > 20

@@ -33,8 +33,10 @@ from benchmarks.quality.suites.edit import change_rows, edit_of, judge_dense, ju
 from benchmarks.quality.suites.enhance import asked_kept, true_dense
 from benchmarks.quality.suites.palette import POINTS, matches
 from benchmarks.quality.suites.plan import off_by, plan_counts
+from benchmarks.quality.suites.series import judge_pages
 from benchmarks.quality.suites.size import meant, shape
 from benchmarks.quality.suites.sticker import haze
+from benchmarks.quality.suites.story import pages_of_truth, recurring
 from benchmarks.quality.suites.understand import SUBJECTS, subject, words_in
 from benchmarks.quality.suites.understand import Reply as Answer
 from runtime import Document
@@ -377,3 +379,16 @@ def test_true_renders_reach_the_ceiling(suite: str) -> None:
 
 def test_a_dense_prompt_is_a_reading_without_markings() -> None:
     assert read_dense(describe(PLAIN)).characters[0].markings is None
+
+
+def test_a_series_is_judged_picture_by_picture() -> None:
+    for example in held_out.series_examples(4):
+        pages = pages_of_truth(example, [read_scene(s) for s in example.drawn])
+        differs, everything = judge_pages(example.asked, pages)
+        assert differs.all_right and differs.total == example.asked["pictures"]
+        assert everything.all_right and everything.total > differs.total
+        assert recurring(pages).all_right
+        swapped, _ = judge_pages(example.asked, pages[::-1])
+        assert not swapped.all_right
+        fewer, _ = judge_pages(example.asked, pages[:1])
+        assert fewer.total == 1

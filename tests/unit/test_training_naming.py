@@ -11,9 +11,11 @@ from training.labels import GROUPS, patch_labels  # noqa: E402
 from training.models import Planner  # noqa: E402
 from training.models.config import named_config  # noqa: E402
 from training.naming import misnaming, name_targets, name_tokens  # noqa: E402
-from training.reading import numbering_tokens  # noqa: E402
+from training.reading import numbering_tokens, tells_props  # noqa: E402
 from training.sequence import IMAGINE  # noqa: E402
+from training.storyworld.documents.document import Document, Picture, Text, Turn  # noqa: E402
 from training.storyworld.sampling import sample_scene  # noqa: E402
+from training.storyworld.scene import Prop  # noqa: E402
 from training.tokenizer import train_tokenizer  # noqa: E402
 
 
@@ -60,7 +62,23 @@ def test_features_that_look_like_their_words_are_right(tokenizer) -> None:
 
 
 def test_numbers_are_those_at_the_beginning_of_a_dense_prompt() -> None:
-    spelled = ["-"] * 12 + [" 3", "3", "/", "12", " fox", "7"]
-    tokens = [13, IMAGINE, 13, 14, 15, 16, 17, 14, IMAGINE, 16, 13]
+    spelled = ["-"] * 12 + ["1", "3", " to", " fox", "7"]
+    tokens = [13, IMAGINE, 12, 13, 14, 15, 16, 13, IMAGINE, 15, 13]
     marked = numbering_tokens(np.array(tokens), spelled)
-    assert marked.tolist() == [False, False, True, True, True, *[False] * 6]
+    assert marked.tolist() == [False, False, True, True, *[False] * 7]
+
+
+def test_what_only_the_picture_tells() -> None:
+    scene = sample_scene(np.random.default_rng(1), characters=1)
+    scene = scene.with_(props=(Prop("lantern", 0),))
+    seen = Picture(scene)
+
+    def told(question: str, *answer: Text | Picture) -> bool:
+        turns = (Turn("user", (Text(question), seen)), Turn("assistant", answer))
+        return tells_props(Document("0", "caption", turns))
+
+    assert told("What do you see?", Text("There is a lantern on the left."))
+    assert told("Make it night.", Picture(scene, "forest at night: a lantern on the left"))
+    assert not told("Where is the lantern?", Text("The Lantern is on the left."))
+    assert not told("What do you see?", Text("There are lanternfish."))
+    assert not told("Make it night.", Text("Of course."))

@@ -4,6 +4,7 @@
 | --- | --- |
 | `t2i`, `steps` | a picture from a prompt; the same with fewer and more steps |
 | `reference`, `compose` | characters of given pictures: one again, several together |
+| `series` | one character in several pictures that differ in one thing |
 | `story` | stories of four pictures: the same characters, words that agree |
 | `edit`, `chat` | a change of a given picture; changes in a conversation |
 | `size`, `palette`, `sticker` | shapes, colours and transparency that a prompt asks for |
@@ -25,6 +26,7 @@ from benchmarks.quality.suites.enhance import enhance
 from benchmarks.quality.suites.palette import palette
 from benchmarks.quality.suites.plan import plan
 from benchmarks.quality.suites.reference import reference
+from benchmarks.quality.suites.series import series
 from benchmarks.quality.suites.size import size
 from benchmarks.quality.suites.steps import steps
 from benchmarks.quality.suites.sticker import sticker
@@ -39,6 +41,7 @@ SUITES: dict[str, Callable[[Evaluation], Result]] = {
     "steps": steps,
     "edit": edit,
     "compose": compose,
+    "series": series,
     "size": size,
     "palette": palette,
     "sticker": sticker,

@@ -11,6 +11,7 @@ The planner alone: pictures are drawn with the fewest steps of the bundle and no
 | plan written | with `think=True`; where the prompt asks for it in words |
 | no plan unasked | where neither does |
 | plan tells the number of pictures | the plan's first number is that of the pictures drawn |
+| tag grammar without constraints | of the tags of stories and guides, and of the answers |
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from benchmarks.quality.examples import (
 )
 from benchmarks.quality.facts import says_everything
 from benchmarks.quality.report import Row, mean_row, verdict_row
+from benchmarks.quality.tags import tag_choices
 from runtime import Document
 
 STORY_SHARE, GUIDE_SHARE, THINK_SHARE = 0.3, 0.15, 0.15
@@ -42,31 +44,41 @@ MORE = 2
 MOST_OPEN = 10
 _NUMBER = re.compile(r"\d+")
 Told = list[tuple[Example, Document]]
+# Per answer, its tags: whether the planner keeps to the format by itself.
+Tags = list[list[bool]]
 
 
 def plan(evaluation: Evaluation) -> Result:
-    stories = _told(evaluation, "stories", counted_stories(evaluation.count(STORY_SHARE)))
-    guides = _told(evaluation, "guides", counted_guides(evaluation.count(GUIDE_SHARE)))
+    tags: Tags = []
+    stories = _told(evaluation, "stories", counted_stories(evaluation.count(STORY_SHARE)), tags)
+    guides = _told(evaluation, "guides", counted_guides(evaluation.count(GUIDE_SHARE)), tags)
     count = evaluation.count(THINK_SHARE)
     forced = _told(evaluation, "think", plain_examples(count), think=True)
     willing = _told(evaluation, "think in words", thinking_examples(count))
     rows = [*_count_rows(stories, guides), *_answer_rows([*stories, *guides])]
-    rows += _thinking_rows([*stories, *guides], forced, willing)
+    rows += [*_tag_rows(tags), *_thinking_rows([*stories, *guides], forced, willing)]
     told = [*stories, *guides, *forced, *willing]
     return Result(rows, samples=[_to_dict(*pair) for pair in told])
 
 
-def _told(evaluation: Evaluation, name: str, examples: Sequence[Example], **options: Any) -> Told:
-    """Every example with its document, drawn as quickly as can be."""
+def _told(
+    evaluation: Evaluation,
+    name: str,
+    examples: Sequence[Example],
+    tags: Tags | None = None,
+    **options: Any,
+) -> Told:
+    """Every example with its document, drawn as quickly as can be; their tags go to `tags`."""
     documents = []
     for number, example in enumerate(examples):
         evaluation.say(f"{name} {number + 1}/{len(examples)}")
         asked = example.asked["pictures"]
         most = asked + MORE if asked is not None else MOST_OPEN
-        steps = evaluation.fewest_steps
-        documents.append(
-            evaluation.generate(example.prompt, number, steps=steps, max_images=most, **options)
-        )
+        session = evaluation.runtime.session()
+        options |= {"steps": evaluation.fewest_steps, "max_images": most}
+        documents.append(evaluation.answer(session, example.prompt, number, **options))
+        if tags is not None and documents[-1].segments:
+            tags.append(tag_choices(session, evaluation.settings.seed + number))
     return list(zip(examples, documents, strict=True))
 
 
@@ -102,6 +114,14 @@ def _answer_rows(told: Told) -> list[Row]:
         verdict_row(
             "plan", "dense prompt says every slot", [says_everything(text) for text in dense]
         ),
+    ]
+
+
+def _tag_rows(tags: Tags) -> list[Row]:
+    name = "tag grammar without constraints"
+    return [
+        verdict_row("plan", f"{name}, tags", [kept for answer in tags for kept in answer]),
+        verdict_row("plan", f"{name}, answers", [all(answer) for answer in tags]),
     ]
 
 

@@ -72,18 +72,17 @@ def sample_document(
 
 
 def numbered(turn: Turn) -> Turn:
-    """Where a turn draws several pictures, each dense prompt begins with which of how many it is,
-    as "3/7": the planner settles the number with the first and counts on, in place of counting
-    over the whole document."""
-    total = sum(isinstance(part, Picture) and not part.given for part in turn.parts)
-    if total < 2:
+    """Where a turn draws several pictures, each dense prompt begins with how many are left to
+    draw, as "3 to go: ". The planner copies the number asked for into the first and counts down,
+    and need look at the last one only to know that an ending is due."""
+    left = sum(isinstance(part, Picture) and not part.given for part in turn.parts)
+    if left < 2:
         return turn
     parts: list[Part] = []
-    count = 0
     for part in turn.parts:
         if isinstance(part, Picture) and not part.given:
-            count += 1
-            part = replace(part, dense=f"{count}/{total} {part.dense}")
+            part = replace(part, dense=f"{left} to go: {part.dense}")
+            left -= 1
         parts.append(part)
     return replace(turn, parts=tuple(parts))
 

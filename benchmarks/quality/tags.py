@@ -1,0 +1,86 @@
+"""What the planner would write if nothing kept it to the token format.
+
+The runtime's grammar makes every document valid, so a document does not show whether the planner
+has learned the format. Here the last answer of a session is gone through again, token by token, and
+at every place the token is drawn once more, from everything there is in place of what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from runtime.grammar import Alphabet, Grammar, Mask, Mode, State
+from runtime.sampling import choose
+
+if TYPE_CHECKING:
+    from runtime import Session
+
+
+def tag_choices(session: Session, seed: int) -> list[bool]:
+    """For every tag of the session's last answer, and every other place where the planner would
+    have broken the format, whether it would have kept to it. `seed` is that of the answer.
+
+    The session is left as it was.
+    """
+    special = session.runtime.vocabulary.special
+    tags = {getattr(special, field.name) for field in fields(special)}
+    sampling = session.runtime.bundle.manifest.sampling
+    kept = []
+    for index, token, state, allowed in _places(session):
+        choice = choose(
+            session.planner.logits(),
+            np.ones_like(allowed),
+            sampling.temperature,
+            sampling.top_p,
+            seed,
+            index,
+        )
+        right = bool(allowed[choice])
+        if token in tags or state.mode is Mode.SIZE or not right:
+            kept.append(right)
+    return kept
+
+
+def _places(session: Session) -> Iterator[tuple[int, int, State, Mask]]:
+    """Every token of the answer with its index, the state before it and what is allowed there,
+    while the planner stands just before it."""
+    planner, special = session.planner, session.runtime.vocabulary.special
+    end = planner.length
+    tokens, positions = planner.tokens[:end].copy(), planner.positions[:end].copy()
+    features = dict(planner.features)
+    grammar, state = _grammar(session), State()
+    turn = session.history.turns[-1].length
+    index = turn + int(np.flatnonzero(tokens[turn:] == special.assistant)[0]) + 1
+    planner.rewind(index - 1)
+    planner.append([special.assistant], positions[index - 1 : index])
+    while index < end:
+        token = int(tokens[index])
+        if token == special.image:
+            block = features[index]
+            stop = index + len(block)
+            planner.append(tokens[index:stop].tolist(), positions[index:stop], block)
+            state, index = grammar.drawn(state), stop
+            continue
+        yield index, token, state, grammar.allowed(state, planner.capacity)
+        state = grammar.advance(state, token, planner.capacity)
+        planner.append([token], positions[index : index + 1])
+        index += 1
+
+
+def _grammar(session: Session) -> Grammar:
+    """The grammar of any answer: all sizes, any number of pictures."""
+    runtime = session.runtime
+    manifest, vocabulary = runtime.bundle.manifest, runtime.vocabulary
+    vocab = manifest.cache.vocab
+    alphabet = Alphabet(
+        vocabulary.special,
+        vocabulary.digits,
+        vocabulary.times,
+        min(vocabulary.size, vocab),
+        vocab,
+    )
+    return Grammar(alphabet, runtime.grids, manifest.image, limits=manifest.limits)
