@@ -80,6 +80,21 @@ class Session:
         self._check_idle()
         return save_session(self, Path(folder))
 
+    def tag_choices(self, seed: int) -> list[bool]:
+        """How well the planner knows the token format: for every tag of the last answer, and every
+        other place where it would have broken the format, whether it keeps to it when it may
+        choose from all tokens, at the bundle's temperature. `seed` is that of the answer.
+
+        Every token of the answer is run again; the session is left as it was.
+        """
+        from runtime.conformance import tag_choices
+
+        self._check_idle()
+        if not self.turns:
+            raise SessionError("tag_choices: expected a session with an answer, found none")
+        with self.runtime.lock:
+            return tag_choices(self, seed)
+
     def mark(self) -> Mark:
         """The present place."""
         history = self.history

@@ -43,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="weft train", description="Train a stage from a recipe.")
     parser.add_argument("recipe", help="a shipped recipe's name, a .yaml file, or 'all'")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER",
+        help="WebDataset shards to learn from in place of the storyworld",
+    )  # fmt: skip
     parser.add_argument("--steps", type=int, help="train to this step instead of the recipe's")
     parser.add_argument("--threads", type=int, help="CPU threads for PyTorch")
     parser.add_argument(
@@ -71,9 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         overrides |= dict(_parse(text) for text in options.values)
         device = choose_device(options.device)
         if options.recipe == "all":
-            checkpoint = pipeline.run_all(options.runs, overrides, device)
+            checkpoint = pipeline.run_all(options.runs, overrides, device, options.data)
         else:
-            checkpoint = pipeline.run(options.recipe, options.runs, overrides, device)
+            checkpoint = pipeline.run(options.recipe, options.runs, overrides, device, options.data)
         Workers.join().leave()
     except TrainingError as error:
         print(f"weft train: {error}", file=sys.stderr)

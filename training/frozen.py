@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from training.checkpoint import load_checkpoint, save_checkpoint
+from training.commissions import DrawingOptions
 from training.device import mixed_precision, moved
-from training.drawing import Drawing, DrawingBatches, DrawingOptions
+from training.drawing import Drawing, DrawingBatches
 from training.errors import TrainingError
 from training.models import VAE, ModelConfig, Planner, Visualizer
 from training.models.vae import pixel_metric

@@ -29,6 +29,9 @@ STAGES = {
     "distill": ("training.stages.distill", "DistillStage", "DistillOptions"),
     "match": ("training.stages.match", "MatchStage", "MatchOptions"),
 }
+# Where a stage's options name one's own data, but for the visualizer's stages.
+DATA = {"vae": "options.data", "planner": "options.data"}
+DRAWING_DATA = "options.drawing.data"
 CHAIN = ("vae", "planner", "visualizer", "visualizer-references", "dpcw", "distill")
 
 
@@ -56,13 +59,21 @@ def make_stage(recipe: Recipe, runs: Path) -> Stage:
 
 
 def run(
-    name: str, runs: Path, overrides: dict[str, Any] | None = None, device: torch.device = CPU
+    name: str,
+    runs: Path,
+    overrides: dict[str, Any] | None = None,
+    device: torch.device = CPU,
+    data: Path | None = None,
 ) -> Path:
     """Trains one recipe in `runs`/its name, resuming where it stopped; returns its checkpoint.
 
-    `overrides` are values of the recipe by path (`recipe.read_recipe`).
+    `overrides` are values of the recipe by path (`recipe.read_recipe`); `data` is a folder of
+    shards to learn from in place of the storyworld.
     """
     recipe = read_recipe(name, overrides)
+    if data is not None:
+        key = DATA.get(recipe.stage, DRAWING_DATA)
+        recipe = read_recipe(name, {**(overrides or {}), key: str(data)})
     folder = runs / Path(name).stem
     logger.info("stage %s in %s", recipe.stage, folder)
     torch.manual_seed(recipe.seed)
@@ -71,10 +82,13 @@ def run(
 
 
 def run_all(
-    runs: Path, overrides: dict[str, Any] | None = None, device: torch.device = CPU
+    runs: Path,
+    overrides: dict[str, Any] | None = None,
+    device: torch.device = CPU,
+    data: Path | None = None,
 ) -> Path:
     """Every stage in order; stages already finished resume at their end and pass at once."""
     checkpoint = runs
     for name in CHAIN:
-        checkpoint = run(name, runs, overrides, device)
+        checkpoint = run(name, runs, overrides, device, data)
     return checkpoint

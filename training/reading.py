@@ -29,8 +29,9 @@ from torch import Tensor
 
 from training.labels import patch_labels
 from training.pictures import PictureGroup, group_pictures
+from training.samples import Sample, open_source
 from training.sequence import EOS, IMAGE, IMAGINE, PAD, Sequence, build_sequence
-from training.storyworld.documents import TASKS, Document, Text, sample_document
+from training.storyworld.documents import TASKS, Document, Text
 from training.storyworld.documents.cast import NAMES, PRONOUNS
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
@@ -66,15 +67,19 @@ class PlannerOptions:
     user gave pictures; `listing` times places, times, weathers and actions in a series, where a
     list says what each picture shows.
 
-    `looks` pictures a step are looked at for the probe, whose loss counts `probe_weight` times. In
-    the first `looking_steps` batches the eyes learn alone, from `ALONE` times as many pictures;
-    every process has its own batches, so of two processes in half as many steps."""
+    With `data`, a folder of shards, the documents are those, and shares and `tasks` say nothing.
+
+    `looks` pictures of the storyworld a step are looked at for the probe, whose loss counts
+    `probe_weight` times. In the first `looking_steps` batches the eyes learn alone, from `ALONE`
+    times as many pictures; every process has its own batches, so of two processes in half as many
+    steps."""
 
     documents: int = 24
     tokens: int = 4096
     proxy_steps: int = 0
     tokenizer_documents: int = 20000
     tasks: dict[str, float] = field(default_factory=lambda: dict(TASKS))
+    data: str = ""
     binding: float = 0.0
     counted: float = 0.0
     telling: float = 0.0
@@ -114,6 +119,7 @@ class PlannerBatches:
 
     def __init__(self, options: PlannerOptions, seed: int, tokenizer: Path) -> None:
         self.options, self.seed, self.path = options, seed, tokenizer
+        self.source = open_source(options.data)
 
     def __call__(self, step: int) -> PlannerBatch:
         tokenizer = load_tokenizer(self.path)
@@ -123,12 +129,12 @@ class PlannerBatches:
         alone = step < self.options.looking_steps
         pairs = []
         for _ in range(0 if alone else self.options.documents):
-            document = self._document(rng, names[rng.choice(len(names), p=shares)])
-            pairs.append((document, build_sequence(document, tokenizer)))
+            sample = self._sample(rng, names[rng.choice(len(names), p=shares)])
+            pairs.append((sample, build_sequence(sample.document, tokenizer)))
         count = self.options.looks * (ALONE if alone else 1)
         looks = self._looks(rng, count) if count else None
         pairs.sort(key=lambda pair: len(pair[1].tokens))
-        groups: list[list[tuple[Document, Sequence]]] = []
+        groups: list[list[tuple[Sample, Sequence]]] = []
         for pair in pairs:
             if not groups or (len(groups[-1]) + 1) * len(pair[1].tokens) > self.options.tokens:
                 groups.append([])
@@ -145,36 +151,39 @@ class PlannerBatches:
             torch.from_numpy(np.stack([patch_labels(scene) for scene in scenes])),
         )
 
-    def _document(self, rng: np.random.Generator, task: str) -> Document:
+    def _sample(self, rng: np.random.Generator, task: str) -> Sample:
         options = self.options
+        if options.data:
+            return self.source.sample(rng)
         binding = task == "t2i" and rng.random() < options.binding
         counted = task in ("story", "guide") and rng.random() < options.counted
         telling = task in ("caption", "question", "edit") and rng.random() < options.telling
         while True:
-            document = sample_document(rng, task)
+            sample = self.source.sample(rng, task)
+            document = sample.document
             if binding and not binds_actions(document):
                 continue
             if counted and not document.turns[0].asked.get("pictures"):
                 continue
             if not telling or tells_props(document):
-                return document
+                return sample
 
-    def _pad(self, group: list[tuple[Document, Sequence]], seeing: bool) -> MicroBatch:
+    def _pad(self, group: list[tuple[Sample, Sequence]], seeing: bool) -> MicroBatch:
         longest = max(len(s.tokens) for _, s in group)
         tokens = np.full((len(group), longest), PAD, np.int64)
         weight = np.zeros((len(group), longest), np.float32)
         positions = np.zeros((len(group), longest, 3), np.float32)
         swatches = np.full((len(group), longest, FIELDS), np.nan, np.float32)
         pictures = []
-        for row, (document, sequence) in enumerate(group):
+        for row, (sample, sequence) in enumerate(group):
             length = len(sequence.tokens)
             tokens[row, :length] = sequence.tokens
-            weight[row, :length] = self._weight(document.task, sequence)
+            weight[row, :length] = self._weight(sample.document.task, sequence)
             positions[row, :length] = sequence.positions
             swatches[row, :length] = swatch_targets(sequence.tokens, _spellings(self.path))
-            for picture, span in zip(document.pictures(), sequence.pictures, strict=True):
-                if picture.scene is not None and (seeing or span.given):
-                    pictures.append((render(picture.scene), row, span.image_tokens[0]))
+            for index, span in enumerate(sequence.pictures):
+                if seeing or span.given:
+                    pictures.append((sample.pixels(index), row, span.image_tokens[0]))
         return MicroBatch(
             torch.from_numpy(tokens),
             torch.from_numpy(weight),

@@ -1,4 +1,4 @@
-"""The tokenizer: byte-level BPE, trained on what the grammar writes.
+"""The tokenizer: byte-level BPE, trained on what the grammar writes or on one's own documents.
 
 It encodes any UTF-8 text. Digits stand alone, and so do the letters of hex colours, so a number is
 never one learned word. Control tags typed in a text are plain text; only ids make them special.
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from training.data.library import Library
 from training.sequence import SPECIAL_TOKENS
 from training.storyworld.documents import Document, Text, sample_document
 
@@ -35,13 +36,17 @@ def strings(document: Document) -> Iterator[str]:
             yield part.text if isinstance(part, Text) else part.dense
 
 
-def train_tokenizer(out: Path | str, documents: int = 20000, seed: int = 0) -> Tokenizer:
-    """Train on `documents` sampled documents and write `out` (a tokenizer.json); deterministic."""
-    rng = np.random.default_rng(seed)
+def train_tokenizer(
+    out: Path | str, documents: int = 20000, seed: int = 0, data: str = ""
+) -> Tokenizer:
+    """Train on `documents` sampled documents, or on the first ones of the shards `data`, and write
+    `out` (a tokenizer.json); deterministic."""
 
     def corpus() -> Iterator[str]:
-        for _ in range(documents):
-            yield from strings(sample_document(rng))
+        rng = np.random.default_rng(seed)
+        library = Library(data) if data else None
+        for index in range(min(documents, len(library)) if library else documents):
+            yield from strings(library.document(index) if library else sample_document(rng))
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -13,13 +13,11 @@ torch = pytest.importorskip("torch", reason="training needs the training extra")
 from runtime.history import PlacedPicture  # noqa: E402
 from runtime.window import choose_references, plan_window  # noqa: E402
 from training.checkpoint import load_checkpoint  # noqa: E402
+from training.commissions import DrawingOptions, hide_known  # noqa: E402
 from training.drawing import (  # noqa: E402
     DrawingBatches,
-    DrawingOptions,
-    hide_known,
     planner_rows,
     reference_window,
-    resized,
 )
 from training.errors import TrainingError  # noqa: E402
 from training.loop import train  # noqa: E402
@@ -32,6 +30,7 @@ from training.reading import (  # noqa: E402
     turning_points,
 )
 from training.recipe import LoopConfig  # noqa: E402
+from training.samples import resized  # noqa: E402
 from training.sequence import (  # noqa: E402
     ASSISTANT,
     BOI,
@@ -189,7 +188,7 @@ def test_distill_stage_writes_its_schedule(tmp_path: Path, checkpoint: Path) -> 
     options = DistillOptions(DRAWING, teacher_steps=1, times=(1.0, 0.5, 0.0))
     train(DistillStage(TINY, options, 0, teacher=checkpoint), ONCE, tmp_path, 0)
     training = load_checkpoint(tmp_path / "checkpoint").training
-    assert training["schedule"] == {"2": [1.0, 0.5, 0.0]}
+    assert training["schedule"] == {"1": [1.0, 0.0], "2": [1.0, 0.5, 0.0]}
 
 
 @pytest.mark.parametrize("focus_share", [0.0, 1.0])

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import webdataset as wds
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from training.errors import TrainingError
 from training.storyworld.documents import Document, Picture, Turn, document_from_dict
@@ -40,6 +40,15 @@ class Sample:
     document: Document
     images: tuple[NDArray[np.uint8], ...]
 
+    def pixels(self, index: int) -> NDArray[np.uint8]:
+        """The picture `index` of the document."""
+        return self.images[index]
+
+    def resized(self, size: tuple[int, int]) -> Sample:
+        """The same with every picture at `size`, its middle where the shape is another one."""
+        images = tuple(_cover(image, size) for image in self.images)
+        return Sample(_sized(self.document, images), images)
+
 
 def load(
     shards: Path | str | Sequence[Path | str],
@@ -49,7 +58,7 @@ def load(
     max_tokens: int = 512,
 ) -> Iterator[Sample]:
     """Samples of a folder of shards, or of the shards given; `shuffle` is the buffer's size."""
-    urls = _urls(shards)
+    urls = find_shards(shards)
     data: Any = wds.WebDataset(urls, shardshuffle=False, empty_check=False)
     if shuffle:
         data = data.shuffle(shuffle, seed=seed)
@@ -57,7 +66,8 @@ def load(
         yield read_sample(raw, max_tokens)
 
 
-def _urls(shards: Path | str | Sequence[Path | str]) -> list[str]:
+def find_shards(shards: Path | str | Sequence[Path | str]) -> list[str]:
+    """The shards of a folder, or those given; raises `TrainingError` where there are none."""
     if isinstance(shards, (str, Path)):
         root = Path(shards)
         found = sorted(root.glob("*.tar")) if root.is_dir() else [root]
@@ -75,8 +85,8 @@ def _urls(shards: Path | str | Sequence[Path | str]) -> list[str]:
     return [str(p) for p in found]
 
 
-def read_sample(raw: dict[str, Any], max_tokens: int = 512) -> Sample:
-    """A sample from the bytes of its files, by extension."""
+def read_document(raw: dict[str, Any]) -> Document:
+    """The document from the bytes of a sample's files, by extension; sizes are what it says."""
     key = raw.get("__key__", "?")
     if "json" not in raw:
         raise TrainingError(f"sample {key}: expected {key}.json, found {sorted(raw)}")
@@ -84,9 +94,15 @@ def read_sample(raw: dict[str, Any], max_tokens: int = 512) -> Sample:
         document = document_from_dict(json.loads(raw["json"]))
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"sample {key}: {key}.json is not a document: {error!r}") from error
+    return replace(document, id=document.id or key)
+
+
+def read_sample(raw: dict[str, Any], max_tokens: int = 512) -> Sample:
+    """A sample from the bytes of its files, by extension."""
+    key, document = raw.get("__key__", "?"), read_document(raw)
     count = sum(1 for _ in document.pictures())
     images = tuple(_image(raw, key, index, count, max_tokens) for index in range(count))
-    return Sample(_sized(replace(document, id=document.id or key), images), images)
+    return Sample(_sized(document, images), images)
 
 
 def _image(
@@ -115,7 +131,14 @@ def fit(image: Image.Image, max_tokens: int = 512) -> NDArray[np.uint8]:
     size = (columns * GRID, rows * GRID)
     if image.size != size:
         image = image.resize(size, Image.Resampling.LANCZOS)
-    return np.asarray(image, np.uint8)
+    return np.array(image, np.uint8)
+
+
+def _cover(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    if (pixels.shape[1], pixels.shape[0]) == size:
+        return pixels
+    image = ImageOps.fit(Image.fromarray(pixels), size, Image.Resampling.LANCZOS)
+    return np.array(image, np.uint8)
 
 
 def _sized(document: Document, images: tuple[NDArray[np.uint8], ...]) -> Document:

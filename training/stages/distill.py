@@ -9,7 +9,7 @@ et al. 2025, part A).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,12 @@ class DistillOptions(StudentOptions):
 
     teacher_steps: int = 4
     on_policy: float = 0.3
+
+
+def fewer_steps(times: Sequence[float]) -> dict[str, list[float]]:
+    """By the number of steps: the schedule, and those that go several of its segments at once."""
+    steps = len(times) - 1
+    return {str(n): list(times[:: steps // n]) for n in range(1, steps + 1) if steps % n == 0}
 
 
 class StudentStage:
@@ -111,8 +117,7 @@ class StudentStage:
         return k, times[k], times[k + 1]
 
     def save(self, folder: Path, step: int) -> None:
-        times = list(self.options.times)
-        schedule = {str(len(times) - 1): times}
+        schedule = fewer_steps(self.options.times)
         training = {"stage": self.name, "step": step, "schedule": schedule}
         self.studio.save(folder, self.student, training)
 

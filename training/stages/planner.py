@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.checkpoint import save_checkpoint
+from training.data.library import Library
 from training.device import mixed_precision
 from training.errors import TrainingError
 from training.frozen import load_model
@@ -27,6 +28,7 @@ from training.models.visualizer import Cache
 from training.naming import misnaming, name_targets, name_tokens
 from training.pictures import place_features
 from training.reading import Looks, MicroBatch, PlannerBatch, PlannerBatches, PlannerOptions
+from training.storyworld.documents import Text
 from training.swatches import SwatchProbe
 from training.tokenizer import load_tokenizer, train_tokenizer
 from training.writing import write
@@ -35,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 # How much the words that pictures look like count beside what the probe reads.
 NAMING = 0.2
+# How many of one's own documents are read for prompts.
+MOST_READ = 100
 PROMPTS = (
     "Tell an illustrated story about a red fox who finds a lantern.",
     "Draw a blue owl with a yellow crown in the forest at night.",
@@ -61,6 +65,18 @@ def next_token_loss(planner: Planner, hidden: Tensor, batch: MicroBatch) -> tupl
     right = int((logits.detach().argmax(-1) == targets).sum())
     errors = F.cross_entropy(logits, targets, reduction="none")
     return (errors * weight[wanted]).sum(), len(targets), right
+
+
+def _prompts(data: str) -> tuple[str, ...]:
+    """The first prompts of one's own documents that are words alone."""
+    library, found = Library(data), []
+    for index in range(min(len(library), MOST_READ)):
+        parts = library.document(index).turns[0].parts
+        if all(isinstance(part, Text) for part in parts):
+            found.append(" ".join(part.text for part in parts if isinstance(part, Text)))
+        if len(found) == len(PROMPTS):
+            break
+    return tuple(found)
 
 
 class PlannerStage:
@@ -93,9 +109,10 @@ class PlannerStage:
             raise TrainingError("the planner needs a checkpoint to start from, or a tokenizer file")
         if not tokenizer.is_file():
             logger.info("training the tokenizer on %d documents", options.tokenizer_documents)
-            train_tokenizer(tokenizer, options.tokenizer_documents, seed)
+            train_tokenizer(tokenizer, options.tokenizer_documents, seed, options.data)
         self.tokenizer_path = tokenizer
         self.words = name_tokens(load_tokenizer(tokenizer))
+        self.prompts = _prompts(options.data) if options.data else PROMPTS
         self.batches = PlannerBatches(options, seed, tokenizer)
 
     def to(self, device: torch.device) -> None:
@@ -152,9 +169,9 @@ class PlannerStage:
 
     @torch.no_grad()
     def sample(self, folder: Path, step: int) -> None:
-        """Answers to fixed prompts."""
+        """Answers to the same prompts every time."""
         tokenizer = load_tokenizer(self.tokenizer_path)
         (folder / "samples").mkdir(exist_ok=True)
         with (folder / "samples" / f"{step:07d}.txt").open("w") as file:
-            for prompt in PROMPTS:
+            for prompt in self.prompts:
                 file.write(f"# {prompt}\n{write(self.planner, tokenizer, prompt)}\n\n")

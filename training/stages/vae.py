@@ -1,4 +1,4 @@
-"""Stage `vae`: reconstruction of storyworld renders, with alpha.
+"""Stage `vae`: reconstruction of storyworld renders or of one's own pictures, with alpha.
 
 The latent gets Gaussian noise of a fixed size in training (a posterior of fixed variance), so a
 slightly wrong latent still decodes to a clean picture.
@@ -10,6 +10,7 @@ slightly wrong latent still decodes to a clean picture.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,33 +24,46 @@ from torch import Tensor
 
 from training.checkpoint import save_checkpoint
 from training.device import mixed_precision
+from training.errors import TrainingError
 from training.frozen import load_model
 from training.models import VAE, ModelConfig
 from training.models.vae import straight
 from training.models.vision import premultiply
+from training.samples import Size, open_source
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
 from training.storyworld.scene import Scene
 
+logger = logging.getLogger(__name__)
+
 SIZES = ((128, 128), (192, 192), (256, 256), (256, 256))
+# The edge of the pictures of a sheet.
+SHOWN = 256
+# How many of one's own documents are looked at for one with pictures.
+_TRIES = 1000
 
 
 @dataclass(frozen=True)
 class VAEOptions:
+    """`batch` crops of `crop` pixels a side, from the storyworld or, with `data`, from the pictures
+    of a folder of shards."""
+
     batch: int = 32
     crop: int = 128
+    data: str = ""
     noise: float = 0.05
     squared_weight: float = 2.0
     edge_weight: float = 0.5
     latent_weight: float = 1e-3
 
 
-@dataclass(frozen=True)
 class VAEBatches:
-    """Crops of renders of several sizes, about a tenth of them stickers."""
+    """Crops of renders of several sizes, about a tenth of them stickers, or of one's own
+    pictures."""
 
-    options: VAEOptions
-    seed: int
+    def __init__(self, options: VAEOptions, seed: int) -> None:
+        self.options, self.seed = options, seed
+        self.source = open_source(options.data)
 
     def __call__(self, step: int) -> Any:
         rng = np.random.default_rng((self.seed, step))
@@ -59,19 +73,37 @@ class VAEBatches:
         return torch.from_numpy(np.stack(crops[: self.options.batch]))
 
     def _crops(self, rng: np.random.Generator) -> list[Any]:
-        """As many crops of one render as fit its area."""
+        """As many crops of one picture as fit its area."""
         edge = self.options.crop
-        size = SIZES[rng.integers(len(SIZES))]
-        scene = sample_scene(rng, size=size)
-        if rng.random() < 0.12:
-            scene = _sticker(scene)
-        picture = render(scene)
+        picture = self.own(rng) if self.options.data else _rendered(rng)
         crops = []
-        for _ in range(max(1, size[0] * size[1] // edge**2)):
+        for _ in range(max(1, picture.shape[0] * picture.shape[1] // edge**2)):
             y = rng.integers(picture.shape[0] - edge + 1)
             x = rng.integers(picture.shape[1] - edge + 1)
             crops.append(picture[y : y + edge, x : x + edge])
         return crops
+
+    def own(self, rng: np.random.Generator, size: Size | None = None) -> Any:
+        """One of one's own pictures, at `size` or, where no crop fits it, enlarged."""
+        for _ in range(_TRIES):
+            sample = self.source.sample(rng)
+            sizes = [picture.size for picture in sample.document.pictures()]
+            if sizes:
+                break
+        else:
+            raise TrainingError(
+                f"{self.options.data}: expected documents with pictures, found none among {_TRIES}"
+            )
+        index = int(rng.integers(len(sizes)))
+        width, height = (max(edge, self.options.crop) for edge in sizes[index])
+        return sample.resized(size or (width, height)).pixels(index)
+
+
+def _rendered(rng: np.random.Generator) -> Any:
+    scene = sample_scene(rng, size=SIZES[rng.integers(len(SIZES))])
+    if rng.random() < 0.12:
+        scene = _sticker(scene)
+    return render(scene)
 
 
 def _sticker(scene: Scene) -> Scene:
@@ -136,11 +168,8 @@ class VAEStage:
 
     @torch.no_grad()
     def sample(self, folder: Path, step: int) -> None:
-        """Held-out pictures above their reconstructions."""
-        rng = np.random.default_rng(123)
-        scenes = [sample_scene(rng, held_out=True) for _ in range(5)]
-        scenes.append(_sticker(sample_scene(rng, held_out=True)))
-        pictures = np.stack([render(scene) for scene in scenes])
+        """Pictures above their reconstructions: held-out renders, or one's own."""
+        pictures = self._shown()
         pixels = premultiply(torch.from_numpy(pictures))
         latent = self.model.encode(pixels.to(self.model.shift.device))
         decoded = straight(self.model.decode(latent)).cpu().numpy()
@@ -148,4 +177,14 @@ class VAEStage:
         (folder / "samples").mkdir(exist_ok=True)
         Image.fromarray(sheet).save(folder / "samples" / f"{step:07d}.png")
         mse = F.mse_loss(premultiply(torch.from_numpy(decoded))[:, :3], pixels[:, :3])
-        print(f"held-out psnr {float(-10 * mse.log10()):.2f} dB", flush=True)
+        logger.info("psnr of the sheet %.2f dB", float(-10 * mse.log10()))
+
+    def _shown(self) -> Any:
+        """Six pictures, the same every time."""
+        rng = np.random.default_rng(123)
+        if self.options.data:
+            size = (SHOWN, SHOWN)
+            return np.stack([self.batches.own(rng, size) for _ in range(6)])
+        scenes = [sample_scene(rng, held_out=True) for _ in range(5)]
+        scenes.append(_sticker(sample_scene(rng, held_out=True)))
+        return np.stack([render(scene) for scene in scenes])

@@ -30,7 +30,6 @@ from benchmarks.quality.examples import (
 )
 from benchmarks.quality.facts import says_everything
 from benchmarks.quality.report import Row, mean_row, verdict_row
-from benchmarks.quality.tags import tag_choices
 from runtime import Document
 
 STORY_SHARE, GUIDE_SHARE, THINK_SHARE = 0.3, 0.15, 0.15
@@ -78,7 +77,7 @@ def _told(
         options |= {"steps": evaluation.fewest_steps, "max_images": most}
         documents.append(evaluation.answer(session, example.prompt, number, **options))
         if tags is not None and documents[-1].segments:
-            tags.append(tag_choices(session, evaluation.settings.seed + number))
+            tags.append(session.tag_choices(evaluation.settings.seed + number))
     return list(zip(examples, documents, strict=True))
 
 

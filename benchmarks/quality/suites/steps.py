@@ -11,7 +11,7 @@ from benchmarks.quality.report import Row, seconds_row, share_row
 from benchmarks.quality.sheet import Panel
 from benchmarks.quality.suites.text_to_image import generate_samples
 
-CANDIDATES = (1, 2, 4, 8)
+CANDIDATES = (1, 2, 4, 8, 50)
 SHARE = 0.25
 
 

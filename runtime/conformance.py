@@ -17,19 +17,15 @@ from runtime.grammar import Alphabet, Grammar, Mask, Mode, State
 from runtime.sampling import choose
 
 if TYPE_CHECKING:
-    from runtime import Session
+    from runtime.session import Session
 
 
 def tag_choices(session: Session, seed: int) -> list[bool]:
-    """For every tag of the session's last answer, and every other place where the planner would
-    have broken the format, whether it would have kept to it. `seed` is that of the answer.
-
-    The session is left as it was.
-    """
+    """See `Session.tag_choices`."""
     special = session.runtime.vocabulary.special
     tags = {getattr(special, field.name) for field in fields(special)}
     sampling = session.runtime.bundle.manifest.sampling
-    kept = []
+    kept: list[bool] = []
     for index, token, state, allowed in _places(session):
         choice = choose(
             session.planner.logits(),
@@ -47,28 +43,37 @@ def tag_choices(session: Session, seed: int) -> list[bool]:
 
 def _places(session: Session) -> Iterator[tuple[int, int, State, Mask]]:
     """Every token of the answer with its index, the state before it and what is allowed there,
-    while the planner stands just before it."""
+    while the planner stands just before it; at the end, however it comes, the planner is whole."""
     planner, special = session.planner, session.runtime.vocabulary.special
     end = planner.length
     tokens, positions = planner.tokens[:end].copy(), planner.positions[:end].copy()
     features = dict(planner.features)
+
+    def put_back() -> None:
+        """The next token, or the next picture's."""
+        start = planner.length
+        block = features.get(start)
+        stop = start + (1 if block is None else len(block))
+        planner.append(tokens[start:stop].tolist(), positions[start:stop], block)
+
     grammar, state = _grammar(session), State()
     turn = session.history.turns[-1].length
-    index = turn + int(np.flatnonzero(tokens[turn:] == special.assistant)[0]) + 1
-    planner.rewind(index - 1)
-    planner.append([special.assistant], positions[index - 1 : index])
-    while index < end:
-        token = int(tokens[index])
-        if token == special.image:
-            block = features[index]
-            stop = index + len(block)
-            planner.append(tokens[index:stop].tolist(), positions[index:stop], block)
-            state, index = grammar.drawn(state), stop
-            continue
-        yield index, token, state, grammar.allowed(state, planner.capacity)
-        state = grammar.advance(state, token, planner.capacity)
-        planner.append([token], positions[index : index + 1])
-        index += 1
+    # The engine needs a token to run on: the one before the answer's first.
+    planner.rewind(turn + int(np.flatnonzero(tokens[turn:] == special.assistant)[0]))
+    try:
+        put_back()
+        while planner.length < end:
+            index = planner.length
+            token = int(tokens[index])
+            if token == special.image:
+                state = grammar.drawn(state)
+            else:
+                yield index, token, state, grammar.allowed(state, planner.capacity)
+                state = grammar.advance(state, token, planner.capacity)
+            put_back()
+    finally:
+        while planner.length < end:
+            put_back()
 
 
 def _grammar(session: Session) -> Grammar:

@@ -7,10 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("skia")
-
-from benchmarks.quality.tags import tag_choices
-from runtime import Runtime
+from runtime import EngineError, Runtime, SessionError
 from runtime.manifest import TOKEN_TEXT
 from tests.fake_bundle import SPECIAL, FakePlanner, fake_runtime
 
@@ -53,7 +50,7 @@ def test_a_planner_that_knows_the_format_keeps_to_it(
     session = rt.session()
     document = session.generate(PROMPT, seed=SEED)
     assert len(document.images) == 3
-    kept = tag_choices(session, SEED)
+    kept = session.tag_choices(SEED)
     # <imagine> </imagine> <size> 4 * 4 </size> <BOI> of each picture, and the end.
     assert all(kept) and len(kept) == 8 * 3 + 1
 
@@ -61,7 +58,7 @@ def test_a_planner_that_knows_the_format_keeps_to_it(
 def test_one_that_does_not_breaks_it(rt: Runtime) -> None:
     session = rt.session()
     session.generate(PROMPT, seed=SEED)
-    kept = tag_choices(session, SEED)
+    kept = session.tag_choices(SEED)
     assert len(kept) >= 8 * 3 + 1 and kept.count(False) >= 3
 
 
@@ -69,8 +66,30 @@ def test_looking_leaves_the_session_as_it_was(rt: Runtime) -> None:
     looked, other = rt.session(), rt.session()
     for session in (looked, other):
         session.generate([np.zeros((64, 64, 3), np.uint8), PROMPT], seed=SEED)
-    tag_choices(looked, SEED)
+    looked.tag_choices(SEED)
     assert looked.planner.length == other.planner.length
     assert np.array_equal(looked.planner.tokens, other.planner.tokens)
     again = [session.generate("Once more.", seed=4).digest() for session in (looked, other)]
     assert again[0] == again[1]
+
+
+def test_a_failing_engine_leaves_the_session_whole(
+    rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = rt.session()
+    session.generate(PROMPT, seed=SEED)
+    tokens = session.planner.tokens[: session.planner.length].copy()
+
+    def failing(*_: object) -> None:
+        raise EngineError("out of order")
+
+    with monkeypatch.context() as patched, pytest.raises(EngineError):
+        patched.setattr(FakePlanner, "_execute", failing)
+        session.tag_choices(SEED)
+    assert np.array_equal(session.planner.tokens[: session.planner.length], tokens)
+    assert session.generate("Once more.", seed=4).images
+
+
+def test_there_must_be_an_answer_to_look_at(rt: Runtime) -> None:
+    with pytest.raises(SessionError, match="expected a session with an answer"):
+        rt.session().tag_choices(SEED)
