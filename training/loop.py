@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from PIL import Image
+from tensorboardX import SummaryWriter
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -138,7 +141,7 @@ def train(
         prefetch_factor=config.prefetch if config.workers else None,
         worker_init_fn=_quiet_worker,
     )
-    log = Metrics(folder, config.log_every)
+    log = Metrics(folder, config.log_every, start, quiet=workers.rank > 0)
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
     began = time.monotonic() - spent
     for step, batch in enumerate(loader, start=start):
@@ -161,8 +164,8 @@ def train(
             optimizer.zero_grad(set_to_none=True)
         average.update(stage.model, step)
         last = step + 1 == config.steps or progress >= 1
+        log.step(step, float(norm))
         if not workers.rank:
-            log.step(step, float(norm))
             if last or (step + 1) % config.save_every == 0:
                 spent = time.monotonic() - began
                 _save_state(folder, stage.model, optimizers, average, step + 1, spent)
@@ -173,8 +176,10 @@ def train(
                 stage.sample(folder, step + 1)
                 stage.model.train()
                 average.swap(stage.model)
+                log.show(step, folder / "samples" / f"{step + 1:07d}.png")
         if last:
             break
+    log.close()
 
 
 def _resume(
@@ -220,10 +225,15 @@ def _save_state(
 
 
 class Metrics:
-    """Means of the metrics between log lines, as JSON lines and through the logger."""
+    """Means of the metrics between log lines: as JSON lines, for TensorBoard and for the logger;
+    `quiet` says nothing. A run that goes on at step `start` takes back what TensorBoard was told of
+    later ones."""
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, folder: Path, every: int, start: int = 0, quiet: bool = False) -> None:
         self.path, self.every = folder / "metrics.jsonl", every
+        self.board: SummaryWriter | None = None
+        if not quiet:
+            self.board = SummaryWriter(str(folder), purge_step=start or None, flush_secs=10)
         self.sums: dict[str, float] = {}
         self.counts: dict[str, int] = {}
         self.since = time.monotonic()
@@ -235,7 +245,7 @@ class Metrics:
 
     def step(self, step: int, norm: float) -> None:
         self.add({"gradient_norm": norm})
-        if (step + 1) % self.every:
+        if self.board is None or (step + 1) % self.every:
             return
         means = {name: self.sums[name] / self.counts[name] for name in self.sums}
         now = time.monotonic()
@@ -243,5 +253,17 @@ class Metrics:
         self.since, self.sums, self.counts = now, {}, {}
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step + 1, **means}) + "\n")
+        for name, value in means.items():
+            self.board.add_scalar(name, value, step + 1)
         shown = " ".join(f"{name} {value:.4g}" for name, value in means.items())
         logger.info("step %d %s", step + 1, shown)
+
+    def show(self, step: int, sheet: Path) -> None:
+        """A sheet of samples, where the stage draws some."""
+        if self.board is not None and sheet.is_file():
+            pixels = np.asarray(Image.open(sheet).convert("RGB"))
+            self.board.add_image("samples", pixels, step + 1, dataformats="HWC")
+
+    def close(self) -> None:
+        if self.board is not None:
+            self.board.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the training extra")
 
+from PIL import Image  # noqa: E402
+from tensorboardX.proto.event_pb2 import Event  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from training.cli import main  # noqa: E402
@@ -79,6 +82,35 @@ def test_it_learns_logs_and_saves(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["loss"] < 0.5 * lines[0]["loss"]
     assert stage.saved[-1] == 120
+    told = board_values(tmp_path, "loss")
+    assert told == {line["step"]: pytest.approx(line["loss"]) for line in lines}
+
+
+def board_values(folder: Path, name: str) -> dict[int, float]:
+    """What TensorBoard was told of `name`, by step."""
+    values = {}
+    for path in folder.glob("events.out.tfevents.*"):
+        data, place = path.read_bytes(), 0
+        while place < len(data):
+            # A record: its length, 8 bytes, with a checksum of 4; the event; its checksum.
+            (size,) = struct.unpack_from("<Q", data, place)
+            event = Event.FromString(data[place + 12 : place + 12 + size])
+            place += size + 16
+            for value in event.summary.value:
+                if value.tag == name:
+                    values[event.step] = value.simple_value
+    return values
+
+
+def test_a_sheet_of_samples_is_shown(tmp_path: Path) -> None:
+    class Painter(Line):
+        def sample(self, folder: Path, step: int) -> None:
+            (folder / "samples").mkdir(exist_ok=True)
+            Image.new("RGBA", (32, 16), "red").save(folder / "samples" / f"{step:07d}.png")
+
+    train(Painter(), loop(), tmp_path, seed=1)
+    (events,) = tmp_path.glob("events.out.tfevents.*")
+    assert b"samples" in events.read_bytes() and b"PNG" in events.read_bytes()
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
