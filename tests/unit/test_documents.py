@@ -223,4 +223,6 @@ def test_pictures_of_one_turn_are_counted_down() -> None:
                 continue
             many += 1
             assert [int(n[1]) for n in numbers if n] == list(range(len(dense), 0, -1))
+            for text in dense:
+                assert parse(text) == parse(text.partition(": ")[2])
     assert many > 20

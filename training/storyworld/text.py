@@ -148,14 +148,21 @@ _WORN = re.compile(rf"\b(?P<color>{_COLOR}) (?P<kind>{_any_of(ACCESSORIES)})\b")
 _ACTION = re.compile(rf"\b({_any_of(ACTIONS)})\b")
 _FACING = re.compile(r"\bfacing (?:to )?(?:the )?(left|right)\b")
 _SWATCH = re.compile(r"(#[0-9A-Fa-f]{6})\s+(\d{1,3})\s*%")
+_COUNTDOWN = re.compile(r"^\d+ to go: ")
 _STYLE = re.compile(rf"\b({_any_of(STYLES)})\b")
 _PLACE = re.compile(rf"\b({_any_of(PLACES)})\b")
 _TIME = re.compile(rf"\b({_any_of(TIMES)})\b")
 _WEATHER = re.compile(rf"\b({_any_of(WEATHERS)})\b")
 
 
+def counted_down(dense: str, left: int) -> str:
+    """`dense`, of the first of `left` pictures that are left to draw."""
+    return f"{left} to go: {dense}"
+
+
 def parse(dense: str) -> Description:
     """What `dense` says; the inverse of `describe` on everything that `describe` states."""
+    dense = _COUNTDOWN.sub("", dense)
     head, colon, body = dense.partition(":")
     if not colon:
         body = dense

@@ -29,6 +29,7 @@ from training.storyworld.documents.references import compose_document, series_do
 from training.storyworld.documents.stories import story_document
 from training.storyworld.documents.thinking import with_plan
 from training.storyworld.documents.understanding import caption_document, question_document
+from training.storyworld.text import counted_down
 
 Maker = Callable[[Dice, bool], tuple[Turn, ...]]
 
@@ -81,7 +82,7 @@ def numbered(turn: Turn) -> Turn:
     parts: list[Part] = []
     for part in turn.parts:
         if isinstance(part, Picture) and not part.given:
-            part = replace(part, dense=f"{left} to go: {part.dense}")
+            part = replace(part, dense=counted_down(part.dense, left))
             left -= 1
         parts.append(part)
     return replace(turn, parts=tuple(parts))
