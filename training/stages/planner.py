@@ -108,7 +108,7 @@ class PlannerStage:
         if tokenizer is None:
             raise TrainingError("the planner needs a checkpoint to start from, or a tokenizer file")
         if not tokenizer.is_file():
-            logger.info("training the tokenizer on %d documents", options.tokenizer_documents)
+            logger.info("training the tokenizer on up to %d documents", options.tokenizer_documents)
             train_tokenizer(tokenizer, options.tokenizer_documents, seed, options.data)
         self.tokenizer_path = tokenizer
         self.words = name_tokens(load_tokenizer(tokenizer))
