@@ -47,6 +47,8 @@ from training.storyworld.scene import (
 from training.swatches import FIELDS, swatch_targets
 from training.tokenizer import load_tokenizer
 
+# So many tokens after a picture tell whether a story goes on or ends.
+FIRST_WORDS = 6
 # How many times `looks` the eyes look at where they learn alone.
 ALONE = 4
 
@@ -60,8 +62,9 @@ class PlannerOptions:
     and guides it says in how many pictures; in `telling` of those about pictures of the user the
     assistant names a prop that nobody has named before.
 
-    How often tokens count in the loss: `turning` times where text and pictures change places, for
-    there is decided whether another picture comes; `referring` times names said before and
+    How often tokens count in the loss: `turning` times where text and pictures change places, the
+    first words after a picture included, for there is decided whether a story goes on or ends and
+    whether another picture comes; `referring` times names said before and
     pronouns, for they are few, and a story that changes them falls apart; `numbering` times the
     numbers at the beginning of dense prompts; `seeing` times kinds, accessories and props where the
     user gave pictures; `listing` times places, times, weathers and actions in a series, where a
@@ -234,10 +237,11 @@ def tells_props(document: Document) -> bool:
 
 
 def turning_points(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of the tokens [S] follow a picture, or begin one or end the turn."""
+    """Which of the tokens [S] are the first after a picture, or begin one or end the turn."""
     turns = (tokens == IMAGINE) | (tokens == EOS)
-    turns[1:] |= tokens[:-1] == IMAGE
-    return turns
+    for back in range(1, FIRST_WORDS + 1):
+        turns[back:] |= tokens[:-back] == IMAGE
+    return turns & (tokens != IMAGE)
 
 
 def numbering_tokens(tokens: NDArray[np.int64], spelled: Listing[str]) -> NDArray[np.bool_]:

@@ -23,6 +23,7 @@ from training.errors import TrainingError  # noqa: E402
 from training.loop import train  # noqa: E402
 from training.models import named_config  # noqa: E402
 from training.reading import (  # noqa: E402
+    FIRST_WORDS,
     PlannerBatches,
     PlannerOptions,
     _words,
@@ -126,10 +127,10 @@ def test_counted_stories_say_in_how_many_pictures(checkpoint: Path) -> None:
 
 
 def test_turning_points_are_where_text_and_pictures_change_places() -> None:
-    tokens = np.array([ASSISTANT, 50, IMAGINE, 51, END_IMAGINE, BOI, IMAGE, IMAGE, 52, EOS])
-    # The loss leaves pictures themselves out, so the second of them does not matter.
-    points = np.flatnonzero(turning_points(tokens) & (tokens != IMAGE))
-    assert points.tolist() == [2, 8, 9]
+    words = list(range(52, 60))
+    tokens = np.array([ASSISTANT, 50, IMAGINE, 51, END_IMAGINE, BOI, IMAGE, IMAGE, *words, EOS])
+    points = np.flatnonzero(turning_points(tokens))
+    assert points.tolist() == [2, *range(8, 8 + FIRST_WORDS), len(tokens) - 1]
 
 
 def test_referring_words_are_names_said_before_and_pronouns() -> None:
