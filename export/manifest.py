@@ -5,6 +5,7 @@
 | `config.json` | cache and image geometry; `model.config`, whole |
 | `tokenizer.json` | ids of the control tokens |
 | `training.json` | schedule: `{"schedule": {"4": [1.0, ..., 0.0]}}`; even steps where it has none |
+| the storyworld's words | countdown; a planner that does not count never says it |
 | all files | revision: the start of their sha256 |
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 from export.errors import ExportError
 from runtime.bundle import (
     ABI,
+    LEFT,
     SCHEMA,
     TOKEN_TEXT,
     Manifest,
@@ -33,6 +35,7 @@ from runtime.bundle import (
 )
 from runtime.interfaces import CacheGeometry, ImageGeometry, component_interfaces
 from training.models import ModelConfig
+from training.storyworld.text import counted_down
 
 RUNTIME = "0.1.0"
 PATCH = 16
@@ -151,6 +154,7 @@ def make_manifest(
         image=image,
         schedule=schedule_of(training),
         components={n: component_of(i, variants[n]) for n, i in interfaces.items()},
+        countdown=counted_down("", LEFT).strip(),
         license="Apache-2.0",
         notes=notes,
         verification=verification,

@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from runtime.errors import BundleError, BundleMissing, BundleTampered, BundleTooNew
 from runtime.manifest import (
     ABI,
+    LEFT,
     TOKEN_TEXT,
     AnswerLimits,
     Component,
@@ -43,6 +44,7 @@ from runtime.variants import FIRST_FP8, File, Gate, Profile, Variant, has_precis
 __all__ = [
     "ABI",
     "FIRST_FP8",
+    "LEFT",
     "MANIFEST",
     "RUNTIME_VERSION",
     "SCHEMA",

@@ -8,6 +8,9 @@ answer  = [<think> text </think>] {text | picture} <EOS>
 picture = <imagine> text </imagine> <size> h*w </size> <BOI>      then the picture's ViT tokens
 ```
 
+Where dense prompts begin with a countdown, the number that the first one says is kept: each next
+one goes on counting, and the answer ends after the last and not before, as far as there is room.
+
 A state is immutable; `allowed` gives the mask, `advance` the next state. Nothing here knows logits.
 
 | name | shape | dtype |
@@ -17,7 +20,7 @@ A state is immutable; `allowed` gives the mask, `advance` the next state. Nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 
@@ -48,13 +51,17 @@ class Mode(Enum):
 
 @dataclass(frozen=True)
 class State:
-    """`count` tokens stand in this mode already; `images` pictures were begun in this turn."""
+    """`count` tokens stand in this mode already; `images` pictures were begun in this turn; `left`
+    are to come by the planner's own count, None where it does not count. `opening` are the first
+    tokens of the dense prompt."""
 
     mode: Mode = Mode.START
     count: int = 0
     images: int = 0
     size: str = ""
     cut: bool = False
+    left: int | None = None
+    opening: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,8 @@ class Grammar:
     """The grammar of one assistant turn.
 
     `grids` are the sizes the planner may choose from (one: the size is forced), `max_images` None
-    leaves the number open, `think` None leaves the plan to the planner.
+    leaves the number open, `think` None leaves the plan to the planner. `countdown` are the tokens
+    that a dense prompt begins with, by the number of pictures left to draw, this one included.
     """
 
     def __init__(
@@ -84,8 +92,11 @@ class Grammar:
         max_images: int | None = None,
         think: bool | None = None,
         limits: AnswerLimits | None = None,
+        countdown: Mapping[int, tuple[int, ...]] | None = None,
     ) -> None:
         self.alphabet = alphabet
+        self._countdown = dict(countdown or {})
+        self._longest = max(map(len, self._countdown.values()), default=0)
         self.limits = limits or AnswerLimits()
         self.max_images = max_images
         self.think = think
@@ -113,6 +124,9 @@ class Grammar:
         if mode is Mode.THINK:
             return self._run(special.think_close, state.count, self.limits.think)
         if mode is Mode.DENSE:
+            due = self._countdown.get(state.left or 0, ())
+            if state.count < len(due):
+                return self._only(due[state.count])
             return self._run(special.imagine_close, state.count, self.limits.dense)
         if mode is Mode.SIZE_OPEN:
             return self._only(special.size_open)
@@ -134,9 +148,9 @@ class Grammar:
         if token == special.think_close:
             return replace(state, mode=Mode.TEXT, count=0)
         if token == special.imagine_open:
-            return replace(state, mode=Mode.DENSE, count=0, images=state.images + 1)
+            return replace(state, mode=Mode.DENSE, count=0, images=state.images + 1, opening=())
         if token == special.imagine_close:
-            return replace(state, mode=Mode.SIZE_OPEN)
+            return replace(state, mode=Mode.SIZE_OPEN, left=self._left(state.opening))
         if token == special.size_open:
             return replace(state, mode=Mode.SIZE, size="")
         if token == special.size_close:
@@ -145,6 +159,8 @@ class Grammar:
             return replace(state, mode=Mode.DRAW)
         if state.mode is Mode.SIZE:
             return replace(state, size=state.size + self._letters[token])
+        if state.mode is Mode.DENSE and state.count < self._longest:
+            state = replace(state, opening=(*state.opening, token))
         mode = Mode.TEXT if state.mode is Mode.START else state.mode
         return replace(state, mode=mode, count=state.count + 1)
 
@@ -158,6 +174,13 @@ class Grammar:
         """The size of the picture being begun."""
         return self._sizes[state.size]
 
+    def _left(self, opening: tuple[int, ...]) -> int | None:
+        """How many pictures are to come after one whose dense prompt begins so."""
+        for number, tokens in self._countdown.items():
+            if opening[: len(tokens)] == tokens:
+                return number - 1
+        return None
+
     def _full(self, state: State, room: int) -> bool:
         return room < 2 or state.count >= self.limits.text
 
@@ -168,11 +191,12 @@ class Grammar:
             return self._only(special.think_open)
         mask = np.zeros_like(self._text) if self._full(state, room) else self._text.copy()
         more = self.max_images is None or state.images < self.max_images
-        if more and room >= self.picture_room + 1 and state.count < self.limits.text:
-            mask[special.imagine_open] = True
+        fits = room >= self.picture_room + 1 and state.count < self.limits.text
+        may_draw = more and fits and state.left != 0
+        mask[special.imagine_open] = may_draw
         mask[special.think_open] = may_think
-        # An answer says or shows something before it ends.
-        mask[special.eos] = not start or not mask.any()
+        # An answer says or shows something before it ends, and as many pictures as it has promised.
+        mask[special.eos] = not (start or (state.left and may_draw)) or not mask.any()
         return mask
 
     def _run(self, close: int, count: int, limit: int) -> Mask:

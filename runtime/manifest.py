@@ -122,6 +122,10 @@ class Sampling:
     top_p: float = 0.8
 
 
+# Where the number stands in a manifest's `countdown`.
+LEFT = "{left}"
+
+
 @dataclass(frozen=True)
 class AnswerLimits:
     """Most tokens of one run of text, one dense prompt and one plan."""
@@ -134,7 +138,8 @@ class AnswerLimits:
 @dataclass(frozen=True)
 class Manifest:
     """Everything in `bundle.json`. `verification` is keyed by `backend precision`
-    ("onnx-cpu int8")."""
+    ("onnx-cpu int8"). `countdown` is what dense prompts begin with where several pictures are to
+    come, `{left}` for their number, this one included: "{left} to go:"; "" where they do not."""
 
     schema: int
     model: Model
@@ -146,6 +151,7 @@ class Manifest:
     components: dict[str, Component]
     sampling: Sampling = Sampling()
     limits: AnswerLimits = AnswerLimits()
+    countdown: str = ""
     license: str = ""
     notes: dict[str, str] = field(default_factory=dict)
     verification: dict[str, Verification] = field(default_factory=dict)
@@ -234,6 +240,10 @@ def _check_decoding(manifest: Manifest) -> None:
     )
     for f in fields(AnswerLimits):
         _positive(f"limits.{f.name}", getattr(manifest.limits, f.name))
+    _require(
+        not manifest.countdown or manifest.countdown.count(LEFT) == 1,
+        f"countdown: expected a text with {LEFT} once, or none, found {manifest.countdown!r}",
+    )
     ids = [getattr(manifest.tokenizer.special, f.name) for f in fields(SpecialTokens)]
     _require(
         len(set(ids)) == len(ids) and min(ids) >= 0 and max(ids) < manifest.cache.vocab,

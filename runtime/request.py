@@ -13,7 +13,7 @@ from runtime.errors import CapacityError, OptionError, PromptError
 from runtime.grammar import Alphabet, Grammar
 from runtime.grid import Grid, grid_of_size
 from runtime.interfaces import ImageGeometry
-from runtime.manifest import Manifest
+from runtime.manifest import LEFT, Manifest
 from runtime.options import Options
 from runtime.prompt import GivenPicture, Part, prompt_text, read_prompt
 from runtime.tokenizer import Vocabulary
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # What a picture with its dense prompt and a paragraph of text usually takes, besides ViT tokens.
 USUAL_PICTURE_TOKENS = 96
 TURN_TOKENS = 16
+# A planner that promises more pictures is not held to it.
+MOST_COUNTED = 40
 
 Piece = tuple[int, ...] | GivenPicture
 
@@ -85,7 +87,15 @@ def make_request(
     return Request(
         pieces=pieces,
         text=prompt_text(parts),
-        grammar=Grammar(alphabet, grids, image, options.max_images, options.think, manifest.limits),
+        grammar=Grammar(
+            alphabet,
+            grids,
+            image,
+            options.max_images,
+            options.think,
+            manifest.limits,
+            _countdown(manifest.countdown, vocabulary),
+        ),
         times=times,
         seed=options.seed,
         temperature=sampling.temperature if options.temperature is None else options.temperature,
@@ -93,6 +103,14 @@ def make_request(
         deadline_s=options.deadline_s,
         tokens=tokens,
     )
+
+
+def _countdown(form: str, vocabulary: Vocabulary) -> dict[int, tuple[int, ...]]:
+    """The tokens of the manifest's `countdown`, by number."""
+    if not form:
+        return {}
+    numbers = range(1, MOST_COUNTED + 1)
+    return {n: tuple(vocabulary.encode(form.replace(LEFT, str(n)))) for n in numbers}
 
 
 def _times(manifest: Manifest, steps: int | None) -> tuple[float, ...]:

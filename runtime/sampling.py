@@ -1,4 +1,4 @@
-"""Choosing a token from logits: mask, temperature, nucleus, counter-based draw.
+"""Choosing a token from logits: mask, loops, temperature, nucleus, counter-based draw.
 
 The draw for a token depends on the seed and the token's index in the sequence alone.
 """
@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.noise import STREAM_TEXT, uniform
+
+# A loop is told from emphasis ("boom, boom, boom") and colours ("#000000") by these.
+LONGEST_LOOP, LOOPS, SHORTEST_LOOPING = 8, 3, 12
 
 
 def choose(
@@ -38,3 +41,20 @@ def choose(
     draw = uniform(seed, STREAM_TEXT, index) * cumulative[kept - 1]
     place = int(np.searchsorted(cumulative[:kept], draw, side="right"))
     return int(ids[order[min(place, kept - 1)]])
+
+
+def without_loop(allowed: NDArray[np.bool_], run: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """`allowed` [V] less what would go on with a loop in which `run` [n] ends: the same one to
+    eight tokens over and over, three times at least and for twelve tokens.
+
+    A small planner falls into loops over names that it has never seen. Unchanged where nothing else
+    would be allowed.
+    """
+    kept = allowed
+    for period in range(1, LONGEST_LOOP + 1):
+        length = max(LOOPS * period, SHORTEST_LOOPING)
+        tail = run[-length:]
+        if len(tail) == length and np.array_equal(tail[period:], tail[:-period]):
+            kept = kept.copy() if kept is allowed else kept
+            kept[tail[-period]] = False
+    return kept if kept.any() else allowed

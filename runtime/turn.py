@@ -24,7 +24,7 @@ from runtime.illustrate import Commission, illustrate
 from runtime.positions import picture_extent, text_positions, vision_positions
 from runtime.prompt import GivenPicture
 from runtime.request import Request
-from runtime.sampling import choose
+from runtime.sampling import choose, without_loop
 from runtime.stats import PictureStats, Stats, peak_bytes
 
 if TYPE_CHECKING:
@@ -180,24 +180,32 @@ class Turn:
         if token is not None:
             return token
         logits, request = self._planner.logits(), self._request
-        if self._wants_one_too_many(logits, allowed):
+        wanted = int(logits.argmax())
+        if self._wants_one_too_many(wanted, allowed):
             return self._special.eos
+        if self._ends_too_early(wanted, allowed):
+            return self._special.imagine_open
+        planner = self._planner
+        run = planner.tokens[planner.length - self._state.count : planner.length]
         return choose(
             logits,
-            allowed,
+            without_loop(allowed, run),
             request.temperature,
             request.top_p,
             request.seed,
             self._planner.length,
         )
 
-    def _wants_one_too_many(self, logits: NDArray[np.float32], allowed: Mask) -> bool:
+    def _wants_one_too_many(self, wanted: int, allowed: Mask) -> bool:
         """Whether the planner would begin a picture where none may follow those that are drawn.
         What it writes in its place was never learned, so the turn ends there."""
-        picture = self._special.imagine_open
-        if not self._pictures or allowed[picture] or not allowed[self._special.eos]:
-            return False
-        return int(logits.argmax()) == picture
+        begins = wanted == self._special.imagine_open and not allowed[wanted]
+        return begins and bool(self._pictures) and bool(allowed[self._special.eos])
+
+    def _ends_too_early(self, wanted: int, allowed: Mask) -> bool:
+        """Whether the planner would end where it has promised more pictures: the next is due."""
+        ends = wanted == self._special.eos and not allowed[wanted]
+        return ends and bool(self._pictures) and bool(allowed[self._special.imagine_open])
 
     def _draw(self, dense: range, grid: Grid) -> Iterator[Event]:
         history, image = self._session.history, self._runtime.bundle.manifest.image

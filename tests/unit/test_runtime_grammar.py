@@ -121,3 +121,60 @@ def test_wrong_tokens_are_refused() -> None:
         grammar.drawn(State(Mode.TEXT))
     with pytest.raises(GrammarError, match="at least one"):
         Grammar(ALPHABET, [], IMAGE)
+
+
+COUNTDOWN = {n: (30 + n, 40) for n in range(1, 6)}
+
+
+def counted(state: State, *tokens: int) -> State:
+    """The state after these tokens and the picture that they describe."""
+    grammar = Grammar(ALPHABET, all_grids(IMAGE), IMAGE, None, None, LIMITS, COUNTDOWN)
+    size = (SPECIAL.size_open, *(ALPHABET.digits[4], ALPHABET.times, ALPHABET.digits[4]))
+    for token in (SPECIAL.imagine_open, *tokens, SPECIAL.imagine_close, *size,
+                  SPECIAL.size_close, SPECIAL.boi):  # fmt: skip
+        state = grammar.advance(state, token, 500)
+    return grammar.drawn(state)
+
+
+def test_a_promised_number_of_pictures_is_kept() -> None:
+    grammar = Grammar(ALPHABET, all_grids(IMAGE), IMAGE, None, None, LIMITS, COUNTDOWN)
+    state = counted(State(), 32, 40, 50)
+    assert state.left == 1
+    allowed = grammar.allowed(state, 500)
+    assert allowed[SPECIAL.imagine_open] and not allowed[SPECIAL.eos] and allowed[50]
+    begun = grammar.advance(state, SPECIAL.imagine_open, 500)
+    assert forced(grammar.allowed(begun, 500)) == 31
+    assert forced(grammar.allowed(grammar.advance(begun, 31, 500), 500)) == 40
+    state = counted(state, 31, 40, 50)
+    assert state.left == 0
+    allowed = grammar.allowed(state, 500)
+    assert allowed[SPECIAL.eos] and not allowed[SPECIAL.imagine_open] and allowed[50]
+
+
+def test_a_promise_is_kept_only_where_it_can_be() -> None:
+    state = counted(State(), 33, 40, 50)
+    few = Grammar(ALPHABET, all_grids(IMAGE), IMAGE, 1, None, LIMITS, COUNTDOWN)
+    assert few.allowed(state, 500)[SPECIAL.eos]
+    grammar = Grammar(ALPHABET, all_grids(IMAGE), IMAGE, None, None, LIMITS, COUNTDOWN)
+    assert grammar.allowed(state, grammar.picture_room)[SPECIAL.eos]
+
+
+def test_who_does_not_count_is_free() -> None:
+    for tokens in ((50, 33, 40), (33, 50), (50,)):
+        state = counted(State(), *tokens)
+        assert state.left is None
+        grammar = Grammar(ALPHABET, all_grids(IMAGE), IMAGE, None, None, LIMITS, COUNTDOWN)
+        allowed = grammar.allowed(state, 500)
+        assert allowed[SPECIAL.eos] and allowed[SPECIAL.imagine_open]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.integers(60, 300), st.booleans())
+def test_answers_that_count_are_well_formed_too(
+    data: st.DataObject, room: int, eager: bool
+) -> None:
+    grammar = Grammar(ALPHABET, all_grids(IMAGE), IMAGE, None, False, LIMITS, COUNTDOWN)
+    tokens, _ = walk(grammar, data, room, eager)
+    assert len(tokens) <= room
+    text = "".join(NAMES.get(token, "x") + " " for token in tokens)
+    assert ANSWER.fullmatch(text), text

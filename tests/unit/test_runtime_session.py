@@ -33,7 +33,7 @@ from runtime.errors import EngineError
 from runtime.grid import Grid
 from runtime.interfaces import CacheGeometry
 from runtime.visualizer import draw, picture_noise
-from tests.fake_bundle import fake_runtime
+from tests.fake_bundle import FakePlanner, fake_runtime
 
 PROMPT = "Tell a story about a small red fox."
 PICTURE = np.random.default_rng(5).integers(0, 255, (96, 64, 3), dtype=np.uint8)
@@ -393,6 +393,19 @@ def test_cache_rows_survive_growing_and_shrinking() -> None:
             assert np.array_equal(view[:, :, :written], sign * rows[:, :, :written])
             view[:, :, written:end] = sign * rows[:, :, written:end]
         written = end
+
+
+def test_a_planner_in_a_loop_gets_out_of_it(rt: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    steer = FakePlanner._steer
+    stuck = rt.vocabulary.digits[7]
+
+    def looping(logits: np.ndarray, tokens: list[int]) -> None:
+        steer(logits, tokens)
+        logits[stuck] = 1000.0
+
+    monkeypatch.setattr(FakePlanner, "_steer", staticmethod(looping))
+    document = rt.generate(PROMPT, seed=3, max_images=0)
+    assert "7" * 12 in document.text and "7" * 13 not in document.text
 
 
 def test_a_series_is_drawn_in_one_pass_and_its_pictures_see_one_another(rt: Runtime) -> None:

@@ -155,7 +155,7 @@ _TIME = re.compile(rf"\b({_any_of(TIMES)})\b")
 _WEATHER = re.compile(rf"\b({_any_of(WEATHERS)})\b")
 
 
-def counted_down(dense: str, left: int) -> str:
+def counted_down(dense: str, left: int | str) -> str:
     """`dense`, of the first of `left` pictures that are left to draw."""
     return f"{left} to go: {dense}"
 
