@@ -174,12 +174,19 @@ class Grammar:
         """The size of the picture being begun."""
         return self._sizes[state.size]
 
+    def counting(self, state: State) -> int:
+        """How many tokens at the beginning of the last dense prompt are its countdown."""
+        return len(self._countdown.get(self._number(state.opening), ()))
+
+    def _number(self, opening: tuple[int, ...]) -> int:
+        """How many pictures are left where a dense prompt begins so; 0 where it does not count."""
+        said = (n for n, t in self._countdown.items() if opening[: len(t)] == t)
+        return next(said, 0)
+
     def _left(self, opening: tuple[int, ...]) -> int | None:
         """How many pictures are to come after one whose dense prompt begins so."""
-        for number, tokens in self._countdown.items():
-            if opening[: len(tokens)] == tokens:
-                return number - 1
-        return None
+        number = self._number(opening)
+        return number - 1 if number else None
 
     def _full(self, state: State, room: int) -> bool:
         return room < 2 or state.count >= self.limits.text

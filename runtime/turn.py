@@ -210,7 +210,8 @@ class Turn:
     def _draw(self, dense: range, grid: Grid) -> Iterator[Event]:
         history, image = self._session.history, self._runtime.bundle.manifest.image
         index = len(self._pictures)
-        prompt = self._runtime.vocabulary.decode(list(self._planner.tokens[dense]))
+        told = dense[self._request.grammar.counting(self._state) :]
+        prompt = self._runtime.vocabulary.decode(list(self._planner.tokens[told])).lstrip()
         self._close_text(self._segments)
         yield ImageStarted(index, grid.pixels(image), prompt)
         dense_end = int(self._planner.positions[dense.stop - 1, 0])

@@ -146,6 +146,17 @@ def test_a_story_with_too_few_pictures_is_the_beginning_of_the_whole(rt: runtime
     assert part.finish_reason == "stop"
 
 
+@pytest.mark.parametrize("pictures", [2, 5])
+def test_as_many_pictures_as_asked_for(rt: runtime.Runtime, pictures: int) -> None:
+    prompt = (
+        f"Tell an illustrated story about a red fox who finds a lantern, in {pictures} pictures."
+    )
+    document = rt.generate(prompt, seed=2, size=(64, 64), steps=2)
+    assert len(document.images) == pictures and document.finish_reason == "stop"
+    for image in document.images:
+        assert image.prompt[0].isalpha() and "to go" not in image.prompt
+
+
 def test_same_seed_same_bits_after_other_documents(rt: runtime.Runtime, drawn: Drawn) -> None:
     rt.generate("Draw a blue owl.", seed=1, size=(128, 128))
     again = rt.generate(PROMPT, seed=5, **SMALL)

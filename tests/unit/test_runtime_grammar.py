@@ -139,7 +139,7 @@ def counted(state: State, *tokens: int) -> State:
 def test_a_promised_number_of_pictures_is_kept() -> None:
     grammar = Grammar(ALPHABET, all_grids(IMAGE), IMAGE, None, None, LIMITS, COUNTDOWN)
     state = counted(State(), 32, 40, 50)
-    assert state.left == 1
+    assert state.left == 1 and grammar.counting(state) == 2
     allowed = grammar.allowed(state, 500)
     assert allowed[SPECIAL.imagine_open] and not allowed[SPECIAL.eos] and allowed[50]
     begun = grammar.advance(state, SPECIAL.imagine_open, 500)
@@ -162,8 +162,8 @@ def test_a_promise_is_kept_only_where_it_can_be() -> None:
 def test_who_does_not_count_is_free() -> None:
     for tokens in ((50, 33, 40), (33, 50), (50,)):
         state = counted(State(), *tokens)
-        assert state.left is None
         grammar = Grammar(ALPHABET, all_grids(IMAGE), IMAGE, None, None, LIMITS, COUNTDOWN)
+        assert state.left is None and grammar.counting(state) == 0
         allowed = grammar.allowed(state, 500)
         assert allowed[SPECIAL.eos] and allowed[SPECIAL.imagine_open]
 
