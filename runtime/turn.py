@@ -184,7 +184,9 @@ class Turn:
         if self._wants_one_too_many(wanted, allowed):
             return self._special.eos
         if self._ends_too_early(wanted, allowed):
-            return self._special.imagine_open
+            if self._state.count:
+                return self._special.imagine_open
+            allowed = allowed & (np.arange(len(allowed)) != self._special.imagine_open)
         planner = self._planner
         run = planner.tokens[planner.length - self._state.count : planner.length]
         return choose(
@@ -203,7 +205,8 @@ class Turn:
         return begins and bool(self._pictures) and bool(allowed[self._special.eos])
 
     def _ends_too_early(self, wanted: int, allowed: Mask) -> bool:
-        """Whether the planner would end where it has promised more pictures: the next is due."""
+        """Whether the planner would end where it has promised more pictures. The next one is due
+        then, but not without any text before it: it would be the last one again."""
         ends = wanted == self._special.eos and not allowed[wanted]
         return ends and bool(self._pictures) and bool(allowed[self._special.imagine_open])
 

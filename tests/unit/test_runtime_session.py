@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from runtime import (
     Document,
     Event,
     Finished,
+    Image,
     ImageDone,
     ImageStarted,
     Interrupted,
@@ -28,12 +30,13 @@ from runtime import (
     ThinkDelta,
     load,
 )
+from runtime.bundle import write_manifest
 from runtime.cache import PlannerCache
 from runtime.errors import EngineError
 from runtime.grid import Grid
 from runtime.interfaces import CacheGeometry
 from runtime.visualizer import draw, picture_noise
-from tests.fake_bundle import FakePlanner, fake_runtime
+from tests.fake_bundle import FakePlanner, fake_runtime, make_manifest
 
 PROMPT = "Tell a story about a small red fox."
 PICTURE = np.random.default_rng(5).integers(0, 255, (96, 64, 3), dtype=np.uint8)
@@ -425,3 +428,31 @@ def test_a_series_is_drawn_in_one_pass_and_its_pictures_see_one_another(rt: Runt
     assert [latent.shape for latent in series] == [(1, 16, 48), (1, 12, 48)]
     assert not np.allclose(series[0], alone[0])
     assert not np.allclose(series[1], alone[1])
+
+
+def test_a_promised_picture_is_drawn_with_words_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planner promises two pictures and wants to end after the first."""
+    write_manifest(tmp_path, replace(make_manifest(tmp_path), countdown="{left} to go:"))
+    rt = fake_runtime(tmp_path)
+    promise, steer = rt.vocabulary.encode("2 to go:"), FakePlanner._steer
+    special = rt.vocabulary.special
+
+    def promising(logits: np.ndarray, tokens: list[int]) -> None:
+        steer(logits, tokens)
+        answer = tokens[len(tokens) - tokens[::-1].index(special.assistant) :]
+        if special.boi in answer:
+            logits[special.eos] = 100.0
+        elif special.imagine_open in answer:
+            said = len(answer) - 1 - answer.index(special.imagine_open)
+            if said < len(promise):
+                logits[promise[said]] = 100.0
+
+    monkeypatch.setattr(FakePlanner, "_steer", staticmethod(promising))
+    document = rt.generate(PROMPT, seed=3)
+    assert [type(segment) for segment in document.segments] == [Text, Image, Text, Image]
+    assert document.finish_reason == "stop"
+    assert not any("to go" in image.prompt for image in document.images)
+    assert document.segments[2].text
+    assert len(rt.generate(PROMPT, seed=3, max_images=1).images) == 1
