@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="training needs the training extra")
 from runtime.history import PlacedPicture  # noqa: E402
 from runtime.window import choose_references, plan_window  # noqa: E402
 from training.checkpoint import load_checkpoint  # noqa: E402
-from training.commissions import DrawingOptions, hide_known  # noqa: E402
+from training.commissions import Commissions, DrawingOptions, hide_known  # noqa: E402
 from training.drawing import (  # noqa: E402
     DrawingBatches,
     planner_rows,
@@ -113,7 +113,7 @@ def test_binding_documents_name_the_actions_of_several(checkpoint: Path) -> None
     batches = PlannerBatches(options, 0, checkpoint / "tokenizer.json")
     rng = np.random.default_rng(0)
     for _ in range(6):
-        asked = batches._document(rng, "t2i").turns[0].asked["characters"]
+        asked = batches._sample(rng, "t2i").document.turns[0].asked["characters"]
         assert sum("action" in character for character in asked) >= 2
 
 
@@ -122,7 +122,7 @@ def test_counted_stories_say_in_how_many_pictures(checkpoint: Path) -> None:
     batches = PlannerBatches(options, 0, checkpoint / "tokenizer.json")
     rng = np.random.default_rng(0)
     for _ in range(6):
-        document = batches._document(rng, "story")
+        document = batches._sample(rng, "story").document
         assert document.turns[0].asked["pictures"] == len(list(document.pictures()))
 
 
@@ -314,9 +314,9 @@ def test_hidden_names_are_those_that_an_earlier_picture_shows() -> None:
 
 def _counts(options: DrawingOptions, checkpoint: Path) -> list[int]:
     """How many characters some text-to-image pictures have."""
-    batches = DrawingBatches(options, 0, checkpoint / "tokenizer.json")
+    commissions = Commissions(options, 0, checkpoint / "tokenizer.json")
     rng = np.random.default_rng(0)
-    documents = [batches._document(rng, "t2i") for _ in range(8)]
+    documents = [commissions._told(rng, "t2i").document for _ in range(8)]
     return [len(p.scene.characters) for d in documents for p in d.pictures() if p.scene]
 
 
