@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from runtime.grammar import Alphabet, Grammar, Mask, Mode, State
+from runtime.grammar import Grammar, Mask, Mode, State
 from runtime.sampling import choose
 
 if TYPE_CHECKING:
@@ -79,13 +79,5 @@ def _places(session: Session) -> Iterator[tuple[int, int, State, Mask]]:
 def _grammar(session: Session) -> Grammar:
     """The grammar of any answer: all sizes, any number of pictures."""
     runtime = session.runtime
-    manifest, vocabulary = runtime.bundle.manifest, runtime.vocabulary
-    vocab = manifest.cache.vocab
-    alphabet = Alphabet(
-        vocabulary.special,
-        vocabulary.digits,
-        vocabulary.times,
-        min(vocabulary.size, vocab),
-        vocab,
-    )
-    return Grammar(alphabet, runtime.grids, manifest.image, limits=manifest.limits)
+    manifest = runtime.bundle.manifest
+    return Grammar(runtime.alphabet, runtime.grids, manifest.image, limits=manifest.limits)

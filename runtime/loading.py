@@ -17,6 +17,7 @@ from runtime.integrity import verify_once
 from runtime.memory import MemoryPlan, plan_memory
 from runtime.options import Reuse
 from runtime.references import References
+from runtime.request import alphabet_of, countdown_of
 from runtime.session import Session
 from runtime.tokenizer import Vocabulary
 from runtime.window import WindowBuilder
@@ -101,6 +102,8 @@ class Runtime:
         self.grids = all_grids(bundle.manifest.image)
         tokenizer = bundle.manifest.tokenizer
         self.vocabulary = Vocabulary(bundle.path(tokenizer.file), tokenizer.special)
+        self.alphabet = alphabet_of(bundle.manifest, self.vocabulary)
+        self.countdown = countdown_of(bundle.manifest, self.vocabulary)
         self.references = References(engines, memory.reference_bytes, reuse.reference_kv)
         self.window_builder = _window_builder(bundle, engines, memory)
 

@@ -5,7 +5,7 @@ Everything that can be refused is refused here, before any engine runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,11 +55,14 @@ def make_request(
     options: Options,
     manifest: Manifest,
     vocabulary: Vocabulary,
+    alphabet: Alphabet,
+    countdown: Mapping[int, tuple[int, ...]],
     sizes: Sequence[Grid],
     room: int,
     max_references: int,
 ) -> Request:
-    """Check and encode; `sizes` are the grids the planner may choose from.
+    """Check and encode; `sizes` are the grids the planner may choose from, `alphabet` and
+    `countdown` are the bundle's, for the grammar.
 
     Raises `PromptError`, `OptionError` or `CapacityError`.
     """
@@ -76,13 +79,6 @@ def make_request(
     pieces = _encode(parts, vocabulary)
     tokens = TURN_TOKENS + sum(_length(piece, image) for piece in pieces)
     _check_room(tokens, options.max_images, grids, image, room)
-    alphabet = Alphabet(
-        vocabulary.special,
-        vocabulary.digits,
-        vocabulary.times,
-        min(vocabulary.size, manifest.cache.vocab),
-        manifest.cache.vocab,
-    )
     sampling = manifest.sampling
     return Request(
         pieces=pieces,
@@ -94,7 +90,7 @@ def make_request(
             options.max_images,
             options.think,
             manifest.limits,
-            _countdown(manifest.countdown, vocabulary),
+            countdown,
         ),
         times=times,
         seed=options.seed,
@@ -105,8 +101,16 @@ def make_request(
     )
 
 
-def _countdown(form: str, vocabulary: Vocabulary) -> dict[int, tuple[int, ...]]:
+def alphabet_of(manifest: Manifest, vocabulary: Vocabulary) -> Alphabet:
+    """The tokens of a bundle's grammar."""
+    vocab = manifest.cache.vocab
+    size = min(vocabulary.size, vocab)
+    return Alphabet(vocabulary.special, vocabulary.digits, vocabulary.times, size, vocab)
+
+
+def countdown_of(manifest: Manifest, vocabulary: Vocabulary) -> dict[int, tuple[int, ...]]:
     """The tokens of the manifest's `countdown`, by number."""
+    form = manifest.countdown
     if not form:
         return {}
     numbers = range(1, MOST_COUNTED + 1)

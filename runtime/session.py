@@ -120,6 +120,8 @@ class Session:
             parsed,
             self.runtime.bundle.manifest,
             self.runtime.vocabulary,
+            self.runtime.alphabet,
+            self.runtime.countdown,
             self.runtime.grids,
             self.planner.room,
             self.runtime.memory.max_references,
