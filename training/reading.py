@@ -17,9 +17,7 @@ that the assistant draws keep their places in the sequence but show nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence as Listing
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,28 +25,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.emphasis import (
+    listed_words,
+    name_words,
+    numbering_tokens,
+    referring_words,
+    spellings,
+    thing_words,
+    turning_points,
+)
 from training.labels import patch_labels
 from training.pictures import PictureGroup, group_pictures
 from training.samples import Sample, open_source
-from training.sequence import EOS, IMAGE, IMAGINE, PAD, Sequence, build_sequence
+from training.sequence import PAD, Sequence, build_sequence
 from training.storyworld.documents import TASKS, Document, Text
-from training.storyworld.documents.cast import NAMES, PRONOUNS
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
 from training.storyworld.scene import (
-    ACCESSORIES,
-    ACTIONS,
-    KINDS,
-    PLACES,
     PROPS,
-    TIMES,
-    WEATHERS,
 )
 from training.swatches import FIELDS, swatch_targets
 from training.tokenizer import load_tokenizer
 
-# So many tokens after a picture tell whether a story goes on or ends.
-FIRST_WORDS = 6
 # How many times `looks` the eyes look at where they learn alone.
 ALONE = 4
 
@@ -64,11 +62,11 @@ class PlannerOptions:
 
     How often tokens count in the loss: `turning` times where text and pictures change places, the
     first words after a picture included, for there is decided whether a story goes on or ends and
-    whether another picture comes; `referring` times names said before and
-    pronouns, for they are few, and a story that changes them falls apart; `numbering` times the
-    numbers at the beginning of dense prompts; `seeing` times kinds, accessories and props where the
-    user gave pictures; `listing` times places, times, weathers and actions in a series, where a
-    list says what each picture shows.
+    whether another picture comes; `referring` times pronouns and the names after the first, for
+    they are few, and a story that changes or shares them falls apart; `numbering` times the numbers
+    at the beginning of dense prompts; `seeing` times kinds, accessories and props where the user
+    gave pictures; `listing` times places, times, weathers and actions in a series, where a list
+    says what each picture shows.
 
     With `data`, a folder of shards, the documents are those, and shares and `tasks` say nothing.
 
@@ -183,7 +181,7 @@ class PlannerBatches:
             tokens[row, :length] = sequence.tokens
             weight[row, :length] = self._weight(sample.document.task, sequence)
             positions[row, :length] = sequence.positions
-            swatches[row, :length] = swatch_targets(sequence.tokens, _spellings(self.path))
+            swatches[row, :length] = swatch_targets(sequence.tokens, spellings(self.path))
             for index, span in enumerate(sequence.pictures):
                 if seeing or span.given:
                     pictures.append((sample.pixels(index), row, span.image_tokens[0]))
@@ -201,13 +199,13 @@ class PlannerBatches:
         given = any(span.given for span in sequence.pictures)
         options = self.options
         turning = np.where(turning_points(tokens), options.turning, 1.0)
-        refers = referring_words(tokens, *_words(self.path)) if options.referring != 1.0 else False
+        refers = referring_words(tokens, *name_words(self.path))
         referring = np.where(refers, options.referring, 1.0)
-        numbers = numbering_tokens(tokens, _spellings(self.path))
+        numbers = numbering_tokens(tokens, spellings(self.path))
         numbering = np.where(numbers, options.numbering, 1.0)
-        seen = np.isin(tokens, _things(self.path)) if given else np.zeros(len(tokens), bool)
+        seen = np.isin(tokens, thing_words(self.path)) if given else np.zeros(len(tokens), bool)
         seeing = np.where(seen, options.seeing, 1.0)
-        listed = task == "series" and np.isin(tokens, _backdrops_and_actions(self.path))
+        listed = task == "series" and np.isin(tokens, listed_words(self.path))
         listing = np.where(listed, options.listing, 1.0)
         return (learned * turning * referring * numbering * seeing * listing).astype(np.float32)
 
@@ -234,76 +232,3 @@ def tells_props(document: Document) -> bool:
                 return True
             said |= props
     return False
-
-
-def turning_points(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of the tokens [S] are the first after a picture, or begin one or end the turn."""
-    turns = (tokens == IMAGINE) | (tokens == EOS)
-    for back in range(1, FIRST_WORDS + 1):
-        turns[back:] |= tokens[:-back] == IMAGE
-    return turns & (tokens != IMAGE)
-
-
-def numbering_tokens(tokens: NDArray[np.int64], spelled: Listing[str]) -> NDArray[np.bool_]:
-    """Which of the tokens [S] say, at the beginning of a dense prompt, how many pictures are left
-    to draw; the token i is spelled `spelled[i]`."""
-    numbers = np.zeros(len(tokens), bool)
-    inside = False
-    for i, token in enumerate(tokens.tolist()):
-        inside = token == IMAGINE or (inside and spelled[token].strip().isdigit())
-        numbers[i] = inside and token != IMAGINE
-    return numbers
-
-
-def referring_words(
-    tokens: NDArray[np.int64], names: dict[int, str], pronouns: set[int]
-) -> NDArray[np.bool_]:
-    """Which of the tokens [S] name somebody who was named before, or are a pronoun."""
-    said: set[str] = set()
-    refers = np.zeros(len(tokens), bool)
-    for i, token in enumerate(tokens.tolist()):
-        name = names.get(token)
-        refers[i] = name in said or token in pronouns
-        if name is not None:
-            said.add(name)
-    return refers
-
-
-@lru_cache
-def _words(tokenizer: Path) -> tuple[dict[int, str], set[int]]:
-    """The tokens that are a whole name, and those that are a pronoun. Names of several tokens, as
-    prompts invent them, are not among them."""
-    names = [name for group in NAMES.values() for name in group]
-    pronouns = [word for group in PRONOUNS.values() for word in group]
-    return _spelled(tokenizer, names), set(_spelled(tokenizer, pronouns))
-
-
-@lru_cache
-def _things(tokenizer: Path) -> list[int]:
-    """The tokens that are the whole name of a kind, an accessory or a prop."""
-    return list(_spelled(tokenizer, [*KINDS, *ACCESSORIES, *PROPS]))
-
-
-@lru_cache
-def _backdrops_and_actions(tokenizer: Path) -> list[int]:
-    """The tokens that are the whole name of what may differ in a series."""
-    return list(_spelled(tokenizer, [*PLACES, *TIMES, *WEATHERS, *ACTIONS]))
-
-
-@lru_cache
-def _spellings(path: Path) -> tuple[str, ...]:
-    """What every token adds to the text; of other bytes than ASCII's only that they are there."""
-    tokenizer = load_tokenizer(path)
-    known = (tokenizer.id_to_token(i) or "" for i in range(tokenizer.get_vocab_size()))
-    return tuple(text.replace("\u0120", " ") for text in known)
-
-
-def _spelled(path: Path, words: list[str]) -> dict[int, str]:
-    """The words that are one token, by every token that spells them."""
-    tokenizer, found = load_tokenizer(path), {}
-    for word in words:
-        for text in {start + form for start in ("", " ") for form in (word, word.capitalize())}:
-            ids = tokenizer.encode(text, add_special_tokens=False).ids
-            if len(ids) == 1:
-                found[ids[0]] = word
-    return found

@@ -7,11 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the training extra")
 
+from training.emphasis import numbering_tokens  # noqa: E402
 from training.labels import GROUPS, patch_labels  # noqa: E402
 from training.models import Planner  # noqa: E402
 from training.models.config import named_config  # noqa: E402
 from training.naming import misnaming, name_targets, name_tokens  # noqa: E402
-from training.reading import numbering_tokens, tells_props  # noqa: E402
+from training.reading import tells_props  # noqa: E402
 from training.sequence import IMAGINE  # noqa: E402
 from training.storyworld.documents.document import Document, Picture, Text, Turn  # noqa: E402
 from training.storyworld.sampling import sample_scene  # noqa: E402

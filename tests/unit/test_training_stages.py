@@ -19,17 +19,16 @@ from training.drawing import (  # noqa: E402
     planner_rows,
     reference_window,
 )
-from training.errors import TrainingError  # noqa: E402
-from training.loop import train  # noqa: E402
-from training.models import named_config  # noqa: E402
-from training.reading import (  # noqa: E402
+from training.emphasis import (  # noqa: E402
     FIRST_WORDS,
-    PlannerBatches,
-    PlannerOptions,
-    _words,
+    name_words,
     referring_words,
     turning_points,
 )
+from training.errors import TrainingError  # noqa: E402
+from training.loop import train  # noqa: E402
+from training.models import named_config  # noqa: E402
+from training.reading import PlannerBatches, PlannerOptions  # noqa: E402
 from training.recipe import LoopConfig  # noqa: E402
 from training.samples import resized  # noqa: E402
 from training.sequence import (  # noqa: E402
@@ -133,14 +132,14 @@ def test_turning_points_are_where_text_and_pictures_change_places() -> None:
     assert points.tolist() == [2, *range(8, 8 + FIRST_WORDS), len(tokens) - 1]
 
 
-def test_referring_words_are_names_said_before_and_pronouns() -> None:
+def test_referring_words_are_pronouns_and_names_after_the_first() -> None:
     path = SHIPPED / "tokenizer.json"
     tokenizer = load_tokenizer(path)
     text = "Wren was a fox. Then Wren met Gus, and she waved.\nGus sat by her. Wren laughed."
     tokens = np.array(tokenizer.encode(text, add_special_tokens=False).ids)
-    found = tokens[referring_words(tokens, *_words(path))]
+    found = tokens[referring_words(tokens, *name_words(path))]
     words = [tokenizer.decode([int(t)]).strip() for t in found]
-    assert words == ["Wren", "she", "Gus", "her", "Wren"]
+    assert words == ["Wren", "Gus", "she", "Gus", "her", "Wren"]
 
 
 @pytest.mark.parametrize(

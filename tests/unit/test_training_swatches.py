@@ -7,8 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the training extra")
 
+from training.emphasis import spellings  # noqa: E402
 from training.models.config import named_config  # noqa: E402
-from training.reading import PlannerBatches, PlannerOptions, _spellings  # noqa: E402
+from training.reading import PlannerBatches, PlannerOptions  # noqa: E402
 from training.stages.planner import PlannerStage  # noqa: E402
 from training.storyworld.documents.dice import Dice  # noqa: E402
 from training.storyworld.documents.pictures import sample_palette  # noqa: E402
@@ -29,7 +30,7 @@ def test_swatches_are_found_where_they_end(tokenizer_file, seed: int) -> None:
     said = ", ".join(f"{s.hex} {round(100 * s.share)}%" for s in palette)
     text = f"Use the palette {said} for a fox. 40% of it: palette {said}"
     tokens = load_tokenizer(tokenizer_file).encode(text, add_special_tokens=False).ids
-    targets = swatch_targets(np.array(tokens), _spellings(tokenizer_file))
+    targets = swatch_targets(np.array(tokens), spellings(tokenizer_file))
     found = targets[~np.isnan(targets[:, 0])]
     assert len(found) == 2 * len(palette)
     for half in np.split(found, 2):

@@ -153,7 +153,7 @@ GIVEN_SERIES = (
 )  # fmt: skip
 
 
-SERIES_LENGTHS = {2: 0.2, 3: 0.4, 4: 0.2, 5: 0.08, 6: 0.04, 7: 0.03, 8: 0.03, 10: 0.02}
+SERIES_LENGTHS = {2: 0.16, 3: 0.26, 4: 0.2, 5: 0.12, 6: 0.1, 7: 0.06, 8: 0.06, 10: 0.04}
 
 
 def series_document(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
@@ -194,13 +194,10 @@ def _changed(base: Scene, slot: str, value: str) -> Scene:
 
 
 def _series_answer(dice: Dice, change: Change, scenes: Sequence[Scene]) -> tuple[Part, ...]:
-    """The pictures, each under a short line or none of them."""
-    captioned = dice.chance(0.7)
+    """The pictures, each under a short line: in the prompt's words, so that the list is copied."""
     parts: list[Part] = []
     for words, value, scene in zip(change.words, change.values, scenes, strict=True):
-        if captioned:
-            kind = scene.characters[0].kind
-            line = f"The {kind} is {value}." if change.slot == "action" else f"{capital(words)}."
-            parts.append(Text(line + "\n"))
-        parts.append(draw(scene, dice))
+        kind = scene.characters[0].kind
+        line = f"The {kind} is {value}." if change.slot == "action" else f"{capital(words)}."
+        parts += [Text(line + "\n"), draw(scene, dice)]
     return tuple(parts)

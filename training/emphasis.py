@@ -1,0 +1,97 @@
+"""Which of the planner's tokens count several times in its loss.
+
+| result | shape | dtype |
+| --- | --- | --- |
+| tokens | [S] | int64 |
+| which of them | [S] | bool |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Sequence as Listing
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.sequence import EOS, IMAGE, IMAGINE
+from training.storyworld.documents.cast import NAMES, PRONOUNS
+from training.storyworld.scene import ACCESSORIES, ACTIONS, KINDS, PLACES, PROPS, TIMES, WEATHERS
+from training.tokenizer import load_tokenizer
+
+# So many tokens after a picture tell whether a story goes on or ends.
+FIRST_WORDS = 6
+
+
+def turning_points(tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the tokens [S] are the first after a picture, or begin one or end the turn."""
+    turns = (tokens == IMAGINE) | (tokens == EOS)
+    for back in range(1, FIRST_WORDS + 1):
+        turns[back:] |= tokens[:-back] == IMAGE
+    return turns & (tokens != IMAGE)
+
+
+def numbering_tokens(tokens: NDArray[np.int64], spelled: Listing[str]) -> NDArray[np.bool_]:
+    """Which of the tokens [S] say, at the beginning of a dense prompt, how many pictures are left
+    to draw; the token i is spelled `spelled[i]`."""
+    numbers = np.zeros(len(tokens), bool)
+    inside = False
+    for i, token in enumerate(tokens.tolist()):
+        inside = token == IMAGINE or (inside and spelled[token].strip().isdigit())
+        numbers[i] = inside and token != IMAGINE
+    return numbers
+
+
+def referring_words(
+    tokens: NDArray[np.int64], names: Collection[int], pronouns: Collection[int]
+) -> NDArray[np.bool_]:
+    """Which of the tokens [S] name somebody when somebody has been named, or are a pronoun.
+
+    A new name counts as much as a known one: else known ones would be said too often.
+    """
+    refers = np.isin(tokens, [*names, *pronouns])
+    first = np.flatnonzero(np.isin(tokens, [*names]))[:1]
+    refers[first] = False
+    return refers
+
+
+@lru_cache
+def name_words(tokenizer: Path) -> tuple[frozenset[int], frozenset[int]]:
+    """The tokens that are a whole name, and those that are a pronoun. Names of several tokens, as
+    prompts invent them, are not among them."""
+    names = [name for group in NAMES.values() for name in group]
+    pronouns = [word for group in PRONOUNS.values() for word in group]
+    return frozenset(_spelled(tokenizer, names)), frozenset(_spelled(tokenizer, pronouns))
+
+
+@lru_cache
+def thing_words(tokenizer: Path) -> list[int]:
+    """The tokens that are the whole name of a kind, an accessory or a prop."""
+    return list(_spelled(tokenizer, [*KINDS, *ACCESSORIES, *PROPS]))
+
+
+@lru_cache
+def listed_words(tokenizer: Path) -> list[int]:
+    """The tokens that are the whole name of what may differ in a series."""
+    return list(_spelled(tokenizer, [*PLACES, *TIMES, *WEATHERS, *ACTIONS]))
+
+
+@lru_cache
+def spellings(path: Path) -> tuple[str, ...]:
+    """What every token adds to the text; of other bytes than ASCII's only that they are there."""
+    tokenizer = load_tokenizer(path)
+    known = (tokenizer.id_to_token(i) or "" for i in range(tokenizer.get_vocab_size()))
+    return tuple(text.replace("\u0120", " ") for text in known)
+
+
+def _spelled(path: Path, words: list[str]) -> dict[int, str]:
+    """The words that are one token, by every token that spells them."""
+    tokenizer, found = load_tokenizer(path), {}
+    for word in words:
+        for text in {start + form for start in ("", " ") for form in (word, word.capitalize())}:
+            ids = tokenizer.encode(text, add_special_tokens=False).ids
+            if len(ids) == 1:
+                found[ids[0]] = word
+    return found
