@@ -87,6 +87,20 @@ def test_vae_stage_goes_on_from_a_checkpoint(tmp_path: Path, checkpoint: Path) -
     assert load_checkpoint(tmp_path / "checkpoint").vae is not None
 
 
+def test_vae_stage_refines_the_decoder_alone(tmp_path: Path, checkpoint: Path) -> None:
+    options = VAEOptions(batch=4, crop=64, decoder_only=True)
+    train(VAEStage(TINY, options, 0, start=checkpoint), ONCE, tmp_path, 0)
+    before, after = load_checkpoint(checkpoint).vae, load_checkpoint(tmp_path / "checkpoint").vae
+    assert before is not None and after is not None
+    pixels = torch.rand(1, 4, 32, 32)
+    with torch.no_grad():
+        latent = before.encode(pixels)
+        assert torch.equal(after.encode(pixels), latent)
+        assert not torch.equal(after.decode(latent), before.decode(latent))
+    with pytest.raises(TrainingError, match="decoder_only needs a checkpoint"):
+        VAEStage(TINY, options, 0)
+
+
 def test_a_stage_refuses_a_start_of_another_configuration(checkpoint: Path) -> None:
     wider = replace(TINY, vae=replace(TINY.vae, blocks=(0, 1, 1, 1)))
     with pytest.raises(TrainingError, match=r"its vae is of another configuration: expected VAE"):

@@ -30,9 +30,10 @@ from training.models import VAE, ModelConfig
 from training.models.vae import straight
 from training.models.vision import premultiply
 from training.samples import Size, open_source
+from training.storyworld.documents.dice import Dice
+from training.storyworld.documents.pictures import sample_palette
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
-from training.storyworld.scene import Scene
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ _TRIES = 1000
 @dataclass(frozen=True)
 class VAEOptions:
     """`batch` crops of `crop` pixels a side, from the storyworld or, with `data`, from the pictures
-    of a folder of shards."""
+    of a folder of shards. With `decoder_only` the encoder stays, and so do the latents that a
+    visualizer has learned to make."""
 
     batch: int = 32
     crop: int = 128
@@ -55,11 +57,12 @@ class VAEOptions:
     squared_weight: float = 2.0
     edge_weight: float = 0.5
     latent_weight: float = 1e-3
+    decoder_only: bool = False
 
 
 class VAEBatches:
-    """Crops of renders of several sizes, about a tenth of them stickers, or of one's own
-    pictures."""
+    """Crops of renders of several sizes, about a tenth of them stickers and another tenth posters
+    of a palette, or of one's own pictures."""
 
     def __init__(self, options: VAEOptions, seed: int) -> None:
         self.options, self.seed = options, seed
@@ -101,13 +104,12 @@ class VAEBatches:
 
 def _rendered(rng: np.random.Generator) -> Any:
     scene = sample_scene(rng, size=SIZES[rng.integers(len(SIZES))])
-    if rng.random() < 0.12:
-        scene = _sticker(scene)
+    kind = rng.random()
+    if kind < 0.12:
+        scene = scene.with_(sticker=True)
+    elif kind < 0.24:
+        scene = scene.with_(palette=sample_palette(Dice(rng)))
     return render(scene)
-
-
-def _sticker(scene: Scene) -> Scene:
-    return scene.with_(sticker=True)
 
 
 class VAEStage:
@@ -116,9 +118,15 @@ class VAEStage:
     def __init__(
         self, config: ModelConfig, options: VAEOptions, seed: int, start: Path | None = None
     ) -> None:
+        if options.decoder_only and start is None:
+            raise TrainingError(
+                "decoder_only needs a checkpoint to start from: its encoder stays"
+            )
         self.config, self.options = config, options
         model = VAE(config.vae) if start is None else load_model(start, "vae", config)
         self.model = model.to(memory_format=torch.channels_last)
+        self.model.encoder.requires_grad_(not options.decoder_only)
+        self.normal = self.model.shift.clone(), self.model.scale.clone()
         self._normalise(0.0, 1.0)
         self.batches = VAEBatches(options, seed)
 
@@ -146,20 +154,21 @@ class VAEStage:
 
     @torch.no_grad()
     def save(self, folder: Path, step: int) -> None:
-        """Measures the latent's mean and deviation per channel, then writes the checkpoint."""
+        """Writes the checkpoint, with the latent's mean and deviation per channel."""
+        self._normalise(*(self.normal if self.options.decoder_only else self._measured()))
+        training = {"stage": "vae", "step": step}
+        save_checkpoint(folder / "checkpoint", self.config, vae=self.model, training=training)
+        self._normalise(0.0, 1.0)
+
+    def _measured(self) -> tuple[Tensor, Tensor]:
+        """The mean and the deviation of the latent's channels, [C, 1, 1] each."""
         batches = VAEBatches(self.options, seed=9_000_001)
         device = self.model.shift.device
         latent = torch.cat(
             [self.model.encode(premultiply(batches(i).to(device))) for i in range(8)]
         )
         per_channel = latent.transpose(0, 1).flatten(1)
-        self._normalise(
-            per_channel.mean(1).view(-1, 1, 1),
-            per_channel.std(1).view(-1, 1, 1),
-        )
-        training = {"stage": "vae", "step": step}
-        save_checkpoint(folder / "checkpoint", self.config, vae=self.model, training=training)
-        self._normalise(0.0, 1.0)
+        return per_channel.mean(1).view(-1, 1, 1), per_channel.std(1).view(-1, 1, 1)
 
     def _normalise(self, shift: Tensor | float, scale: Tensor | float) -> None:
         """What latents are moved and divided by: nothing while training."""
@@ -185,6 +194,7 @@ class VAEStage:
         if self.options.data:
             size = (SHOWN, SHOWN)
             return np.stack([self.batches.own(rng, size) for _ in range(6)])
-        scenes = [sample_scene(rng, held_out=True) for _ in range(5)]
-        scenes.append(_sticker(sample_scene(rng, held_out=True)))
+        scenes = [sample_scene(rng, held_out=True) for _ in range(6)]
+        scenes[4] = scenes[4].with_(palette=sample_palette(Dice(rng)))
+        scenes[5] = scenes[5].with_(sticker=True)
         return np.stack([render(scene) for scene in scenes])
