@@ -35,7 +35,8 @@ class DrawingOptions:
     those of accessories and of markings that a reference shows. No picture has more than
     `most_characters`; the share `crowds` of the text-to-image pictures has three or more. With
     `settle` it is found out what nothing settles, for one more rendering a picture; else all
-    counts as settled.
+    counts as settled. `window` is what the visualizer sees of the document: "dpcw", what the
+    runtime shows it, or "document", everything before the picture, to compare with.
 
     With `data`, a folder of shards, the documents are those. Nothing is known of their characters,
     so `tasks`, `weights`, `hide`, `foreground`, `telling`, `most_characters`, `crowds` and `settle`
@@ -66,6 +67,11 @@ class DrawingOptions:
     most_characters: int = 4
     crowds: float = 0.0
     settle: bool = False
+    window: str = "dpcw"
+
+    def __post_init__(self) -> None:
+        if self.window not in ("dpcw", "document"):
+            raise TrainingError(f"window is {self.window!r}, expected 'dpcw' or 'document'")
 
 
 @dataclass(frozen=True)

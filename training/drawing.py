@@ -84,9 +84,10 @@ class DrawingBatches:
         for _ in range(self.options.pictures):
             commission = self.commissions.commission(rng, size)
             groups[min(2, len(commission.earlier))].append(commission)
-        return [self._collate(group, size) for group in groups.values() if group]
+        return [self.collate(group, size) for group in groups.values() if group]
 
-    def _collate(self, group: list[Commission], size: Size) -> Drawing:
+    def collate(self, group: list[Commission], size: Size) -> Drawing:
+        """The drawings of `group`, all of one size."""
         ends = [c.sequence.pictures[c.picture].dense[1] + 1 for c in group]  # type: ignore[index]
         targets = [c.sample.pixels(c.picture) for c in group]
         tokens = np.zeros((len(group), max(ends)), np.int64)
@@ -108,7 +109,9 @@ class DrawingBatches:
                 rows.append(row)
                 slots.append(slot)
                 distances.append(picture - j)
-            spans.append(planner_rows(sequence, picture, kept))
+            whole = self.options.window == "document"
+            rows_of = document_rows if whole else planner_rows
+            spans.append(rows_of(sequence, picture, kept))
             settled.append(self._settled(commission, targets[row], kept))
         index, mask, shift = pad_rows(spans)
         empty = np.zeros((0, size[1], size[0], 4), np.uint8)
@@ -192,6 +195,16 @@ def planner_rows(
         row = np.array([j - picture - p0, -p0, -p0], np.float32)
         shift.append(np.broadcast_to(row, (stop - first, 3)))
     return np.concatenate(index), np.concatenate(shift)
+
+
+def document_rows(
+    sequence: Sequence, picture: int, references: Listing[int]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """As `planner_rows` for a picture that sees everything before it, words, narration and earlier
+    dense prompts included, where it stands: what rule 2 forbids, to compare with."""
+    end = sequence.pictures[picture].dense[1]  # type: ignore[index]
+    moved = np.full((end, 3), -(sequence.positions[end - 1, 0] + 1), np.float32)
+    return np.arange(end), moved
 
 
 def pad_rows(

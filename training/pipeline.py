@@ -27,11 +27,16 @@ STAGES = {
     "planner": ("training.stages.planner", "PlannerStage", "PlannerOptions"),
     "visualizer": ("training.stages.visualizer", "VisualizerStage", "VisualizerOptions"),
     "distill": ("training.stages.distill", "DistillStage", "DistillOptions"),
+    "joint": ("training.stages.joint", "JointStage", "JointOptions"),
     "match": ("training.stages.match", "MatchStage", "MatchOptions"),
 }
 # Where a stage's options name one's own data, but for the visualizer's stages.
-DATA = {"vae": "options.data", "planner": "options.data"}
-DRAWING_DATA = "options.drawing.data"
+DATA = {
+    "vae": ("options.data",),
+    "planner": ("options.data",),
+    "joint": ("options.planner.data", "options.visualizer.drawing.data"),
+}
+DRAWING_DATA = ("options.drawing.data",)
 CHAIN = ("vae", "planner", "visualizer", "visualizer-references", "dpcw", "distill")
 
 
@@ -72,8 +77,8 @@ def run(
     """
     recipe = read_recipe(name, overrides)
     if data is not None:
-        key = DATA.get(recipe.stage, DRAWING_DATA)
-        recipe = read_recipe(name, {**(overrides or {}), key: str(data)})
+        keys = DATA.get(recipe.stage, DRAWING_DATA)
+        recipe = read_recipe(name, {**(overrides or {}), **dict.fromkeys(keys, str(data))})
     folder = runs / Path(name).stem
     logger.info("stage %s in %s", recipe.stage, folder)
     torch.manual_seed(recipe.seed)

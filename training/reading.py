@@ -118,9 +118,11 @@ class PlannerBatch:
 class PlannerBatches:
     """The batch of a step: `documents` fresh documents, shortest first, and `looks` pictures."""
 
-    def __init__(self, options: PlannerOptions, seed: int, tokenizer: Path) -> None:
+    def __init__(
+        self, options: PlannerOptions, seed: int, tokenizer: Path, held_out: bool = False
+    ) -> None:
         self.options, self.seed, self.path = options, seed, tokenizer
-        self.source = open_source(options.data)
+        self.source = open_source(options.data, held_out)
 
     def __call__(self, step: int) -> PlannerBatch:
         tokenizer = load_tokenizer(self.path)

@@ -116,7 +116,6 @@ def encode(vae: VAE, pixels: Tensor, scale_down: int) -> tuple[Tensor, tuple[int
     return tokens_of(latent).float(), (latent.shape[2], latent.shape[3])
 
 
-@torch.no_grad()
 def planner_window(planner: Planner, drawing: Drawing) -> Cache:
     """The planner's rows of the window, shifted: per layer [B, KV, N, D]."""
     width = planner.config.twin.width
@@ -131,7 +130,8 @@ def planner_window(planner: Planner, drawing: Drawing) -> Cache:
 
 
 def prepare(planner: Planner, vae: VAE, drawing: Drawing, scale_down: int = 1) -> Prepared:
-    """The part of the context that does not change while the visualizer learns."""
+    """The part of the context that does not change while the visualizer alone learns; gradients
+    flow through the planner where it learns too."""
     clean, grid = encode(vae, drawing.target, scale_down)
     positions = torch.from_numpy(grid_positions(*grid)).to(clean.device)
     references = clean[:0]

@@ -26,9 +26,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.quality.facts import EMPTY, MOST_FIGURES, NAMED, VISUAL, Tally, pair, read_scene
 from training.storyworld.canvas import rgb
 from training.storyworld.characters import marking_color
+from training.storyworld.facts import EMPTY, MOST_FIGURES, NAMED, VISUAL, Tally, pair, read_scene
 from training.storyworld.reader import ReadCharacter, Reading
 from training.storyworld.scene import Accessory, Scene
 from training.storyworld.scoring import BACKDROP_SLOTS, FIGURE_SLOTS, same_identity

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from benchmarks.quality.facts import Tally
+from training.storyworld.facts import Tally
 from training.storyworld.reader import Reading
 from training.storyworld.scene import COLORS, KINDS, PLACES, PROPS
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, median
 from typing import Any
 
-from benchmarks.quality.facts import Tally
+from training.storyworld.facts import Tally
 
 
 @dataclass(frozen=True)

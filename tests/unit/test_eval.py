@@ -18,7 +18,13 @@ import runtime.loading
 from benchmarks import cli
 from benchmarks.quality import readings
 from benchmarks.quality.examples import reference_examples, story_examples, text_examples
-from benchmarks.quality.facts import (
+from benchmarks.quality.narration import contradictions
+from benchmarks.quality.report import Row, table
+from benchmarks.quality.suites import SUITES, USUAL
+from benchmarks.quality.suites.reference import kept
+from benchmarks.quality.suites.story import Page, pages_of_truth, recurring, restated
+from tests.fake_bundle import fake_engines, make_bundle
+from training.storyworld.facts import (
     identity,
     judge,
     pair,
@@ -27,12 +33,6 @@ from benchmarks.quality.facts import (
     says_everything,
     wanted_from_dense,
 )
-from benchmarks.quality.narration import contradictions
-from benchmarks.quality.report import Row, table
-from benchmarks.quality.suites import SUITES, USUAL
-from benchmarks.quality.suites.reference import kept
-from benchmarks.quality.suites.story import Page, pages_of_truth, recurring, restated
-from tests.fake_bundle import fake_engines, make_bundle
 from training.storyworld.reader import ReadCharacter, Reading
 from training.storyworld.sampling import sample_scene
 from training.storyworld.scene import Accessory, Prop, Scene, is_held_out

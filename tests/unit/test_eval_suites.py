@@ -16,15 +16,6 @@ pytest.importorskip("skia")
 from benchmarks.quality import examples as held_out
 from benchmarks.quality.changes import CHANGES, KEPT, change_of, judge_change
 from benchmarks.quality.examples import Example
-from benchmarks.quality.facts import (
-    Tally,
-    identities,
-    judge,
-    read_dense,
-    read_scene,
-    same_shape,
-    total,
-)
 from benchmarks.quality.report import mean_row, seconds_row, verdict_row
 from benchmarks.quality.suites.chat import Reply, judge_turn
 from benchmarks.quality.suites.compose import same_cast
@@ -43,6 +34,15 @@ from runtime import Document
 from training.storyworld.documents.dice import Dice
 from training.storyworld.documents.thinking import plan_of
 from training.storyworld.documents.understanding import ASKERS
+from training.storyworld.facts import (
+    Tally,
+    identities,
+    judge,
+    read_dense,
+    read_scene,
+    same_shape,
+    total,
+)
 from training.storyworld.reader import Reading, read
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene

@@ -120,6 +120,14 @@ CONFIGS: dict[str, ModelConfig] = {
         visualizer=VisualizerConfig(1280),
         vae=VAEConfig((32, 64, 128, 224), (0, 2, 3, 2)),
     ),
+    # Small enough to compare ways of training on a CPU; its autoencoder is the storybook's.
+    "sketch": ModelConfig(
+        name="sketch",
+        twin=TwinConfig(6, 192, 3, 3, 64, (8, 12, 12)),
+        planner=PlannerConfig(2048, 384, VisionConfig(2, 96, 3, 256, stem=(8, 16, 32, 64))),
+        visualizer=VisualizerConfig(640),
+        vae=VAEConfig((32, 64, 128, 224), (0, 2, 3, 2)),
+    ),
     "tiny": ModelConfig(
         name="tiny",
         twin=TwinConfig(2, 64, 2, 1, 32, (4, 6, 6)),

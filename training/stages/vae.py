@@ -119,9 +119,7 @@ class VAEStage:
         self, config: ModelConfig, options: VAEOptions, seed: int, start: Path | None = None
     ) -> None:
         if options.decoder_only and start is None:
-            raise TrainingError(
-                "decoder_only needs a checkpoint to start from: its encoder stays"
-            )
+            raise TrainingError("decoder_only needs a checkpoint to start from: its encoder stays")
         self.config, self.options = config, options
         model = VAE(config.vae) if start is None else load_model(start, "vae", config)
         self.model = model.to(memory_format=torch.channels_last)

@@ -14,11 +14,11 @@ from itertools import pairwise
 from benchmarks.quality.changes import change_of, judge_change
 from benchmarks.quality.evaluation import MOST_OF_ONE, Evaluation, Result, told
 from benchmarks.quality.examples import Example, Exchange, chat_examples
-from benchmarks.quality.facts import read_dense
 from benchmarks.quality.report import Row, verdict_row
 from benchmarks.quality.sheet import Panel
 from benchmarks.quality.suites.edit import Judged, change_rows, planner_rows
 from runtime import Document, Image
+from training.storyworld.facts import read_dense
 from training.storyworld.reader import Reading
 from training.storyworld.scene import Scene
 

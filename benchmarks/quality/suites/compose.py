@@ -18,9 +18,9 @@ from benchmarks.quality.evaluation import (
     told,
 )
 from benchmarks.quality.examples import Example, compose_examples
-from benchmarks.quality.facts import Tally, identities, judge, read_character, total
 from benchmarks.quality.report import Row, share_row, verdict_row
 from benchmarks.quality.sheet import Panel
+from training.storyworld.facts import Tally, identities, judge, read_character, total
 from training.storyworld.reader import Reading
 
 SHARE = 0.3

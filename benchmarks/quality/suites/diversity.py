@@ -29,11 +29,11 @@ from benchmarks.quality.evaluation import (
     first_picture,
 )
 from benchmarks.quality.examples import Example, vague_answers, vague_examples
-from benchmarks.quality.facts import judge
 from benchmarks.quality.readings import Pixels
 from benchmarks.quality.report import Row, mean_row, verdict_row
 from benchmarks.quality.sheet import Panel
 from runtime import Document
+from training.storyworld.facts import judge
 from training.storyworld.reader import Reading
 from training.storyworld.render import render
 from training.storyworld.scoring import wanted_from_asked

@@ -25,9 +25,9 @@ from benchmarks.quality.evaluation import (
     told,
 )
 from benchmarks.quality.examples import Example, edit_examples
-from benchmarks.quality.facts import Tally, read_dense, read_scene, total
 from benchmarks.quality.report import Row, share_row, slot_rows, verdict_row
 from benchmarks.quality.sheet import Panel
+from training.storyworld.facts import Tally, read_dense, read_scene, total
 from training.storyworld.reader import Reading
 from training.storyworld.text import describe
 

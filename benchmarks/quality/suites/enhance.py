@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 from benchmarks.quality.evaluation import MOST_OF_ONE, Evaluation, Result, first_dense
 from benchmarks.quality.examples import Example, terse_examples
-from benchmarks.quality.facts import Tally, judge, read_dense, says_everything, total
 from benchmarks.quality.report import Row, mean_row, share_row, verdict_row
 from runtime import Document
+from training.storyworld.facts import Tally, judge, read_dense, says_everything, total
 from training.storyworld.scoring import wanted_from_asked
 
 SHARE = 0.5

@@ -28,10 +28,10 @@ from benchmarks.quality.evaluation import (
     told,
 )
 from benchmarks.quality.examples import palette_examples
-from benchmarks.quality.facts import judge, total
 from benchmarks.quality.report import Row, mean_row, share_row, verdict_row
 from benchmarks.quality.sheet import Panel
 from training.storyworld.canvas import rgb
+from training.storyworld.facts import judge, total
 from training.storyworld.reader import Reading
 from training.storyworld.scoring import SWATCH_DISTANCE, Wanted, color_distance
 

@@ -28,9 +28,9 @@ from benchmarks.quality.examples import (
     plain_examples,
     thinking_examples,
 )
-from benchmarks.quality.facts import says_everything
 from benchmarks.quality.report import Row, mean_row, verdict_row
 from runtime import Document
+from training.storyworld.facts import says_everything
 
 STORY_SHARE, GUIDE_SHARE, THINK_SHARE = 0.3, 0.15, 0.15
 LENGTHS = {

@@ -17,10 +17,10 @@ from benchmarks.quality.evaluation import (
     told,
 )
 from benchmarks.quality.examples import Example, reference_examples
-from benchmarks.quality.facts import Tally, identities, judge, read_character, total
 from benchmarks.quality.report import Row, share_row
 from benchmarks.quality.sheet import Panel
 from runtime import Document
+from training.storyworld.facts import Tally, identities, judge, read_character, total
 from training.storyworld.reader import ReadCharacter, Reading
 from training.storyworld.scoring import wanted_from_scene
 

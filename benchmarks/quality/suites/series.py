@@ -16,11 +16,11 @@ from typing import Any
 
 from benchmarks.quality.evaluation import Evaluation, Result
 from benchmarks.quality.examples import Example, series_examples
-from benchmarks.quality.facts import Tally, judge, total
 from benchmarks.quality.report import Row, seconds_row, share_row, verdict_row
 from benchmarks.quality.sheet import Panel
 from benchmarks.quality.suites.story import Page, pages_of, pages_of_truth, recurring
 from runtime import Document
+from training.storyworld.facts import Tally, judge, total
 from training.storyworld.scoring import wanted_from_asked
 
 SHARE = 0.3

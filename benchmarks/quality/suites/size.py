@@ -20,10 +20,10 @@ from benchmarks.quality.evaluation import (
     known_ceiling,
 )
 from benchmarks.quality.examples import size_examples
-from benchmarks.quality.facts import judge, same_shape, total
 from benchmarks.quality.report import Row, share_row, verdict_row
 from benchmarks.quality.sheet import Panel
 from training.storyworld.documents.pictures import SIZES
+from training.storyworld.facts import judge, same_shape, total
 
 SHARE = 0.3
 SHAPES = ("square", "wide", "tall")

@@ -6,10 +6,10 @@ Text and dense prompts are the same for every number of steps: the same seed dec
 from __future__ import annotations
 
 from benchmarks.quality.evaluation import Evaluation, Result, Sample, first_picture
-from benchmarks.quality.facts import judge, total, wanted_from_dense
 from benchmarks.quality.report import Row, seconds_row, share_row
 from benchmarks.quality.sheet import Panel
 from benchmarks.quality.suites.text_to_image import generate_samples
+from training.storyworld.facts import judge, total, wanted_from_dense
 
 CANDIDATES = (1, 2, 4, 8, 50)
 SHARE = 0.25

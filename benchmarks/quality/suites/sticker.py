@@ -25,10 +25,10 @@ from benchmarks.quality.evaluation import (
     told,
 )
 from benchmarks.quality.examples import sticker_examples
-from benchmarks.quality.facts import Tally, judge, total
 from benchmarks.quality.readings import Pixels
 from benchmarks.quality.report import Row, mean_row, share_row, verdict_row
 from benchmarks.quality.sheet import Panel
+from training.storyworld.facts import Tally, judge, total
 from training.storyworld.render import render
 
 SHARE = 0.3

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 
 from benchmarks.quality.evaluation import Evaluation, Result
 from benchmarks.quality.examples import Example, story_examples
-from benchmarks.quality.facts import (
+from benchmarks.quality.narration import contradictions
+from benchmarks.quality.report import Row, seconds_row, share_row, slot_rows, verdict_row
+from benchmarks.quality.sheet import Panel
+from runtime import Document, Image, Text
+from training.storyworld.documents import Picture
+from training.storyworld.documents import Text as Words
+from training.storyworld.facts import (
     SLOTS,
     Tally,
     identity,
@@ -22,12 +28,6 @@ from benchmarks.quality.facts import (
     total,
     wanted_from_dense,
 )
-from benchmarks.quality.narration import contradictions
-from benchmarks.quality.report import Row, seconds_row, share_row, slot_rows, verdict_row
-from benchmarks.quality.sheet import Panel
-from runtime import Document, Image, Text
-from training.storyworld.documents import Picture
-from training.storyworld.documents import Text as Words
 from training.storyworld.reader import ReadCharacter, Reading
 
 SHARE = 0.15

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 
 from benchmarks.quality.evaluation import Evaluation, Result, Sample, first_picture, told
 from benchmarks.quality.examples import text_examples
-from benchmarks.quality.facts import (
+from benchmarks.quality.report import Row, seconds_row, share_row, slot_rows, verdict_row
+from benchmarks.quality.sheet import Panel
+from training.storyworld.facts import (
     SLOTS,
     Tally,
     judge,
@@ -23,8 +25,6 @@ from benchmarks.quality.facts import (
     total,
     wanted_from_dense,
 )
-from benchmarks.quality.report import Row, seconds_row, share_row, slot_rows, verdict_row
-from benchmarks.quality.sheet import Panel
 from training.storyworld.scoring import Wanted
 from training.storyworld.text import describe
 

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 
 from benchmarks.quality.evaluation import Evaluation, Result
 from benchmarks.quality.examples import Example, Exchange, caption_examples, question_examples
-from benchmarks.quality.facts import Tally, read_scene, total
 from benchmarks.quality.narration import contradictions
 from benchmarks.quality.report import Row, share_row, verdict_row
 from runtime import Document
 from training.storyworld.documents import Text
+from training.storyworld.facts import Tally, read_scene, total
 from training.storyworld.scene import KINDS
 
 CAPTION_SHARE, QUESTION_SHARE = 0.25, 0.75

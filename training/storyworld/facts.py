@@ -1,8 +1,7 @@
 """Scenes, dense prompts and readings in one form, the reader's, and counts of what agrees.
 
-What agrees is decided by `training.storyworld.scoring`; here it is counted. A scene and a dense
-prompt become the reading that a perfect reader would give of them. What an edit changes, and what
-it leaves, is judged in `changes`.
+What agrees is decided by `scoring`; here it is counted. A scene and a dense prompt become the
+reading that a perfect reader would give of them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,159 @@
+"""The arms that are compared, as recipes, and the claims that compare them.
+
+All arms of a claim see batches of the same size in the same number, at 128 x 128 pixels. A planner
+that only understands, `understanding`, stands for the pretrained language model of the papers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MODEL = "sketch"
+EDGE = 128
+SEED = 61
+# How many steps planners, visualizers and students take.
+READING, DRAWING, STUDENT = 500, 900, 300
+GENERATION = {
+    "t2i": 0.34,
+    "story": 0.26,
+    "edit": 0.16,
+    "guide": 0.08,
+    "compose": 0.08,
+    "chat": 0.08,
+}
+UNDERSTANDING = {"caption": 0.5, "question": 0.5}
+TIMES = (1.0, 0.923077, 0.8, 0.571429, 0.0)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A run of `stage`: `needs` names earlier arms by role, VAE where it is the autoencoder's
+    checkpoint that all arms share."""
+
+    stage: str
+    steps: int
+    needs: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+VAE = "vae"
+
+
+def mixture(generation: float, understanding: float) -> dict[str, float]:
+    """Tasks of documents, `generation` to `understanding`."""
+    tasks = {task: share * generation for task, share in GENERATION.items()}
+    tasks |= {task: share * understanding for task, share in UNDERSTANDING.items()}
+    return {task: share for task, share in tasks.items() if share}
+
+
+def reading(generation: float, understanding: float) -> dict[str, Any]:
+    """Options of the planner's stage."""
+    return {
+        "documents": 24,
+        "tasks": mixture(generation, understanding),
+        "looks": 24,
+        "probe_weight": 0.5,
+    }
+
+
+def drawing(*tasks: str, **changes: Any) -> dict[str, Any]:
+    """Options of the visualizer's stage for pictures of `tasks`."""
+    return {
+        "time_mean": 1.5,
+        "time_deviation": 1.6,
+        "draws": 1,
+        "pixel_share": 0.9,
+        "focus_share": 0.0,
+        "sample_shift": 4.0,
+        "drawing": {
+            "pictures": 32,
+            "base": [EDGE, EDGE],
+            "other_sizes": 0.0,
+            "hide": 0.5,
+            "tasks": list(tasks),
+            "weights": [1 / len(tasks)] * len(tasks),
+            "most_characters": 2,
+            **changes,
+        },
+    }
+
+
+def student(**more: Any) -> dict[str, Any]:
+    """Options of the stages that distil."""
+    shown = drawing(*ALL)
+    return {
+        "times": list(TIMES),
+        "pixel_share": shown["pixel_share"],
+        "drawing": {**shown["drawing"], "hide": 0.0},
+        **more,
+    }
+
+
+ALL = ("t2i", "edit", "story", "compose")
+ARMS: dict[str, Arm] = {
+    "understanding": Arm("planner", READING, {}, reading(0, 1)),
+    "ratio-0-1": Arm("planner", READING, {"start": "understanding"}, reading(0, 1)),
+    "ratio-1-1": Arm("planner", READING, {"start": "understanding"}, reading(1, 1)),
+    "ratio-5-1": Arm("planner", READING, {"start": "understanding"}, reading(5, 1)),
+    "decoupled": Arm("visualizer", DRAWING, {"planner": "ratio-5-1", "vae": VAE}, drawing(*ALL)),
+    "joint": Arm(
+        "joint",
+        DRAWING,
+        {"start": "understanding", "vae": VAE},
+        {"planner": reading(5, 1), "visualizer": drawing(*ALL)},
+    ),
+    "t2i-only": Arm("visualizer", DRAWING, {"planner": "ratio-5-1", "vae": VAE}, drawing("t2i")),
+    "single": Arm(
+        "visualizer", DRAWING, {"planner": "ratio-5-1", "vae": VAE}, drawing("t2i", "edit")
+    ),
+    "no-window": Arm(
+        "visualizer",
+        DRAWING,
+        {"planner": "ratio-5-1", "vae": VAE},
+        drawing(*ALL, window="document"),
+    ),
+    "regression": Arm("distill", STUDENT, {"teacher": "decoupled"}, student(teacher_steps=3)),
+    "regression-longer": Arm(
+        "distill", 2 * STUDENT, {"teacher": "decoupled"}, student(teacher_steps=3)
+    ),
+    "matching": Arm("match", STUDENT, {"teacher": "decoupled", "start": "regression"}, student()),
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`arms` in the order in which the claim names them, compared by `measures`."""
+
+    words: str
+    arms: tuple[str, ...]
+    measures: tuple[str, ...]
+
+
+CLAIMS = (
+    Claim(
+        "decoupled training draws better than joint training and keeps understanding",
+        ("decoupled", "joint"),
+        ("visual loss", "slots right", "understanding"),
+    ),
+    Claim(
+        "of generation to understanding, 5 : 1 starts pictures and keeps understanding",
+        ("ratio-0-1", "ratio-1-1", "ratio-5-1"),
+        ("image start", "understanding"),
+    ),
+    Claim(
+        "one and several references add identity to text to image",
+        ("t2i-only", "single", "decoupled"),
+        ("named identity", "markings", "markings' loss"),
+    ),
+    Claim(
+        "the window keeps other pictures' words out",
+        ("decoupled", "no-window"),
+        ("contradictions", "repetition"),
+    ),
+    Claim(
+        "distribution matching after trajectory regression",
+        ("regression-longer", "matching"),
+        ("slots right", "diversity"),
+    ),
+)

@@ -1,0 +1,92 @@
+"""Stage `joint`: planner and visualizer learn together, the flow loss through the window into the
+planner. What the decoupled stages are compared with (Wan-Weaver's ablation), not part of the chain.
+
+A step takes a batch of each of the two stages; their losses are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.device import mixed_precision, moved
+from training.drawing import Drawing
+from training.errors import TrainingError
+from training.models import ModelConfig
+from training.reading import PlannerBatch, PlannerOptions
+from training.revisits import Visit
+from training.stages.planner import PlannerStage
+from training.stages.visualizer import VisualizerOptions, VisualizerStage
+from training.strict import build
+from training.window import Prepared, prepare
+
+
+@dataclass(frozen=True)
+class JointOptions:
+    """The options of the stages `planner` and `visualizer`; of the latter `draws` and `visits` are
+    1, for the planner's part of a window is made anew for each loss."""
+
+    planner: dict[str, Any] = field(default_factory=dict)
+    visualizer: dict[str, Any] = field(default_factory=dict)
+
+
+class _Drawing(VisualizerStage):
+    """The visualizer's stage with gradients into the planner."""
+
+    def _prepare(self, batch: list[Drawing]) -> list[Prepared]:
+        studio, scale_down = self.studio, self.options.scale_down
+        with mixed_precision(studio.device):
+            return [
+                prepare(studio.planner, studio.vae, drawing, scale_down)
+                for drawing in moved(batch, studio.device)
+            ]
+
+
+class _Pairs:
+    """The batches of both stages."""
+
+    def __init__(self, reading: PlannerStage, drawing: VisualizerStage) -> None:
+        self.reading, self.drawing = reading.batches, drawing.batches
+
+    def __call__(self, step: int) -> tuple[PlannerBatch, Visit]:
+        return self.reading(step), self.drawing(step)
+
+
+class JointStage:
+    """Starts from the planner of the checkpoint `start`."""
+
+    def __init__(
+        self, config: ModelConfig, options: JointOptions, seed: int, start: Path, vae: Path
+    ) -> None:
+        reads = build(PlannerOptions, options.planner, "joint: options: planner")
+        draws = build(VisualizerOptions, options.visualizer, "joint: options: visualizer")
+        for name, value in (("draws", draws.draws), ("visits", draws.visits)):
+            if value != 1:
+                raise TrainingError(f"joint: options: visualizer: {name} is {value}, expected 1")
+        self.reading = PlannerStage(config, reads, seed, start=start)
+        self.drawing = _Drawing(config, draws, seed, planner=start, vae=vae)
+        self.drawing.studio = replace(self.drawing.studio, planner=self.reading.planner)
+        self.model = nn.ModuleDict({"reading": self.reading.model, "drawing": self.drawing.model})
+        self.batches = _Pairs(self.reading, self.drawing)
+
+    def to(self, device: torch.device) -> None:
+        self.reading.to(device)
+        self.drawing.to(device)
+
+    def losses(
+        self, batch: tuple[PlannerBatch, Visit], step: int
+    ) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        documents, drawings = batch
+        yield from self.reading.losses(documents, step)
+        yield from self.drawing.losses(drawings, step)
+
+    def save(self, folder: Path, step: int) -> None:
+        self.drawing.save(folder, step)
+
+    def sample(self, folder: Path, step: int) -> None:
+        self.drawing.sample(folder, step)
