@@ -60,8 +60,8 @@ def reading(generation: float, understanding: float) -> dict[str, Any]:
 def drawing(*tasks: str, **changes: Any) -> dict[str, Any]:
     """Options of the visualizer's stage for pictures of `tasks`."""
     return {
-        "time_mean": 1.5,
-        "time_deviation": 1.6,
+        "time_mean": 1.9,
+        "time_deviation": 1.9,
         "draws": 1,
         "pixel_share": 0.9,
         "focus_share": 0.0,
