@@ -18,7 +18,7 @@ from benchmarks.quality.evaluation import Evaluation, Result
 from benchmarks.quality.examples import Example, series_examples
 from benchmarks.quality.report import Row, seconds_row, share_row, verdict_row
 from benchmarks.quality.sheet import Panel
-from benchmarks.quality.suites.story import Page, pages_of, pages_of_truth, recurring
+from benchmarks.quality.suites.story import Page, recurring, told_and_true
 from runtime import Document
 from training.storyworld.facts import Tally, judge, total
 from training.storyworld.scoring import wanted_from_asked
@@ -48,12 +48,8 @@ def series(evaluation: Evaluation) -> Result:
         evaluation.say(f"series {number + 1}/{len(examples)}")
         most = example.asked["pictures"] + MORE
         documents.append(evaluation.generate(example.prompt, number, max_images=most))
-    told = []
-    for example, document in zip(examples, documents, strict=True):
-        seen = evaluation.read([image.pixels for image in document.images])
-        true = evaluation.read_scenes(example.drawn)
-        pages = pages_of(document, seen)
-        told.append(Told(example, document, pages, pages_of_truth(example, true)))
+    pages = told_and_true(evaluation, examples, documents)
+    told = [Told(*parts) for parts in zip(examples, documents, *pages, strict=True)]
     columns = max(example.asked["pictures"] for example in examples)
     panels = [panel for some in told for panel in _panels(some, columns)]
     return Result(_rows(told), panels, columns, [_to_dict(some) for some in told])

@@ -58,12 +58,7 @@ def story(evaluation: Evaluation) -> Result:
     for number, example in enumerate(examples):
         evaluation.say(f"story {number + 1}/{len(examples)}")
         documents.append(evaluation.generate(example.prompt, number, max_images=MOST))
-    seen = evaluation.read([image.pixels for d in documents for image in d.images])
-    true = evaluation.read_scenes([scene for e in examples for scene in e.drawn])
-    drawn = _split(seen, [len(d.images) for d in documents])
-    right = _split(true, [len(e.drawn) for e in examples])
-    told = [pages_of(d, s) for d, s in zip(documents, drawn, strict=True)]
-    best = [pages_of_truth(e, s) for e, s in zip(examples, right, strict=True)]
+    told, best = told_and_true(evaluation, examples, documents)
     rows = [*_count_rows(examples, documents), *_identity_rows(told, best)]
     rows += [*_text_rows(told, best), *_picture_rows(told, best)]
     panels = [
@@ -73,6 +68,18 @@ def story(evaluation: Evaluation) -> Result:
     ]
     samples = [_to_dict(*parts) for parts in zip(examples, documents, told, strict=True)]
     return Result(rows, panels, PICTURES, samples)
+
+
+def told_and_true(
+    evaluation: Evaluation, examples: Sequence[Example], documents: Sequence[Document]
+) -> tuple[list[list[Page]], list[list[Page]]]:
+    """Every document's pages and its example's, with all of their pictures read together."""
+    seen = evaluation.read([image.pixels for d in documents for image in d.images])
+    true = evaluation.read_scenes([scene for e in examples for scene in e.drawn])
+    drawn = _split(seen, [len(d.images) for d in documents])
+    right = _split(true, [len(e.drawn) for e in examples])
+    told = [pages_of(d, s) for d, s in zip(documents, drawn, strict=True)]
+    return told, [pages_of_truth(e, s) for e, s in zip(examples, right, strict=True)]
 
 
 def _split(items: Sequence[Reading | None], counts: Sequence[int]) -> list[list[Reading | None]]:
