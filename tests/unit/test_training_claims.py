@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from training.claims.arms import ARMS, CLAIMS, VAE, mixture  # noqa: E402
 from training.claims.measures import everything, schedule  # noqa: E402
 from training.claims.table import table  # noqa: E402
 from training.commissions import DrawingOptions  # noqa: E402
+from training.drawing import DrawingBatches  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.loop import train  # noqa: E402
 from training.models import named_config  # noqa: E402
@@ -88,6 +90,21 @@ def test_joint_training_moves_the_planner_by_the_flow_loss(
     }  # fmt: skip
     with pytest.raises(TrainingError, match="joint: options: visualizer: draws is 2, expected 1"):
         JointStage(TINY, JointOptions({}, {"draws": 2}), 0, checkpoint, checkpoint)
+
+
+def test_without_a_window_everything_before_a_picture_is_seen(checkpoint: Path) -> None:
+    options = DrawingOptions(
+        pictures=2, base=(64, 64), other_sizes=0.0, tasks=("story",), weights=(1.0,)
+    )
+    rows = {}
+    for window in ("dpcw", "document"):
+        batches = DrawingBatches(
+            replace(options, window=window), 0, checkpoint / "tokenizer.json", held_out=True
+        )
+        rows[window] = [r for drawing in batches(0) for r in drawing.index_mask.sum(1).tolist()]
+    assert all(b > a for a, b in zip(rows["dpcw"], rows["document"], strict=True))
+    with pytest.raises(TrainingError, match="window is 'all', expected 'dpcw' or 'document'"):
+        DrawingOptions(window="all")
 
 
 def test_measures_of_a_checkpoint(checkpoint: Path) -> None:
