@@ -94,6 +94,7 @@ class DrawingBatches:
         positions = np.zeros((len(group), max(ends), 3), np.float32)
         seen, references, weights, rows, slots, distances, spans = [], [], [], [], [], [], []
         settled = []
+        see = document_rows if self.options.window == "document" else planner_rows
         for row, commission in enumerate(group):
             sequence, picture = commission.sequence, commission.picture
             tokens[row, : ends[row]] = sequence.tokens[: ends[row]]
@@ -109,9 +110,7 @@ class DrawingBatches:
                 rows.append(row)
                 slots.append(slot)
                 distances.append(picture - j)
-            whole = self.options.window == "document"
-            rows_of = document_rows if whole else planner_rows
-            spans.append(rows_of(sequence, picture, kept))
+            spans.append(see(sequence, picture, kept))
             settled.append(self._settled(commission, targets[row], kept))
         index, mask, shift = pad_rows(spans)
         empty = np.zeros((0, size[1], size[0], 4), np.uint8)

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from collections.abc import Sequence as Listing
 from functools import lru_cache
 from pathlib import Path
@@ -45,37 +44,36 @@ def numbering_tokens(tokens: NDArray[np.int64], spelled: Listing[str]) -> NDArra
 
 
 def referring_words(
-    tokens: NDArray[np.int64], names: Collection[int], pronouns: Collection[int]
+    tokens: NDArray[np.int64], names: Listing[int], pronouns: Listing[int]
 ) -> NDArray[np.bool_]:
     """Which of the tokens [S] name somebody when somebody has been named, or are a pronoun.
 
     A new name counts as much as a known one: else known ones would be said too often.
     """
-    refers = np.isin(tokens, [*names, *pronouns])
-    first = np.flatnonzero(np.isin(tokens, [*names]))[:1]
-    refers[first] = False
-    return refers
+    named = np.isin(tokens, names)
+    named[np.flatnonzero(named)[:1]] = False
+    return named | np.isin(tokens, pronouns)
 
 
 @lru_cache
-def name_words(tokenizer: Path) -> tuple[frozenset[int], frozenset[int]]:
+def name_words(tokenizer: Path) -> tuple[list[int], list[int]]:
     """The tokens that are a whole name, and those that are a pronoun. Names of several tokens, as
     prompts invent them, are not among them."""
     names = [name for group in NAMES.values() for name in group]
     pronouns = [word for group in PRONOUNS.values() for word in group]
-    return frozenset(_spelled(tokenizer, names)), frozenset(_spelled(tokenizer, pronouns))
+    return _spelled(tokenizer, names), _spelled(tokenizer, pronouns)
 
 
 @lru_cache
 def thing_words(tokenizer: Path) -> list[int]:
     """The tokens that are the whole name of a kind, an accessory or a prop."""
-    return list(_spelled(tokenizer, [*KINDS, *ACCESSORIES, *PROPS]))
+    return _spelled(tokenizer, [*KINDS, *ACCESSORIES, *PROPS])
 
 
 @lru_cache
 def listed_words(tokenizer: Path) -> list[int]:
     """The tokens that are the whole name of what may differ in a series."""
-    return list(_spelled(tokenizer, [*PLACES, *TIMES, *WEATHERS, *ACTIONS]))
+    return _spelled(tokenizer, [*PLACES, *TIMES, *WEATHERS, *ACTIONS])
 
 
 @lru_cache
@@ -86,12 +84,12 @@ def spellings(path: Path) -> tuple[str, ...]:
     return tuple(text.replace("\u0120", " ") for text in known)
 
 
-def _spelled(path: Path, words: list[str]) -> dict[int, str]:
-    """The words that are one token, by every token that spells them."""
-    tokenizer, found = load_tokenizer(path), {}
+def _spelled(path: Path, words: list[str]) -> list[int]:
+    """Every token that is the whole of one of the words."""
+    tokenizer, found = load_tokenizer(path), set()
     for word in words:
         for text in {start + form for start in ("", " ") for form in (word, word.capitalize())}:
             ids = tokenizer.encode(text, add_special_tokens=False).ids
             if len(ids) == 1:
-                found[ids[0]] = word
-    return found
+                found.add(ids[0])
+    return sorted(found)

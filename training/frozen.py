@@ -73,7 +73,7 @@ class Studio:
 
     def prepare(self, batch: list[Drawing], scale_down: int) -> list[Prepared]:
         """What the frozen models make of a batch."""
-        with torch.no_grad(), mixed_precision(self.device):
+        with mixed_precision(self.device):
             return [
                 prepare(self.planner, self.vae, drawing, scale_down)
                 for drawing in moved(batch, self.device)

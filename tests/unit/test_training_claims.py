@@ -52,6 +52,7 @@ def test_arms_of_a_claim_take_equally_many_steps_or_say_so() -> None:
     for claim in CLAIMS:
         steps = {ARMS[arm].steps for arm in claim.arms}
         assert len(steps) == 1 or claim.arms == ("regression-longer", "matching")
+    assert ARMS[ARMS["decoupled"].needs["planner"]].steps == ARMS["joint"].steps
     assert ARMS["regression"].steps + ARMS["matching"].steps == ARMS["regression-longer"].steps
 
 
@@ -132,6 +133,6 @@ def test_the_command_trains_measures_and_prints(
 
 
 def test_the_table_has_the_claims_whose_arms_are_measured() -> None:
-    one = {"image start": 0.5, "understanding": math.nan}
+    one = {"steps": 500.0, "image start": 0.5, "understanding": math.nan}
     text = table({arm: one for arm in ("ratio-0-1", "ratio-1-1", "ratio-5-1")})
     assert "| ratio-5-1 | 500 | 50.0 % | – |" in text and "joint" not in text

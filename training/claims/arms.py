@@ -9,21 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from training.storyworld.documents import TASKS, UNDERSTANDING
+from training.window import shifted_times
+
 MODEL = "sketch"
 EDGE = 128
 SEED = 61
-# How many steps planners, visualizers and students take.
-READING, DRAWING, STUDENT = 500, 900, 300
-GENERATION = {
-    "t2i": 0.34,
-    "story": 0.26,
-    "edit": 0.16,
-    "guide": 0.08,
-    "compose": 0.08,
-    "chat": 0.08,
-}
-UNDERSTANDING = {"caption": 0.5, "question": 0.5}
-TIMES = (1.0, 0.923077, 0.8, 0.571429, 0.0)
+# How many steps planners and visualizers take, equally many so that both may learn jointly, and
+# students.
+STEPS, STUDENT = 700, 300
 
 
 @dataclass(frozen=True)
@@ -41,10 +35,14 @@ VAE = "vae"
 
 
 def mixture(generation: float, understanding: float) -> dict[str, float]:
-    """Tasks of documents, `generation` to `understanding`."""
-    tasks = {task: share * generation for task, share in GENERATION.items()}
-    tasks |= {task: share * understanding for task, share in UNDERSTANDING.items()}
-    return {task: share for task, share in tasks.items() if share}
+    """The usual tasks of documents, `generation` to `understanding`."""
+    tasks: dict[str, float] = {}
+    drawn = [task for task in TASKS if task not in UNDERSTANDING]
+    for share, part in ((generation, drawn), (understanding, UNDERSTANDING)):
+        if share:
+            whole = sum(TASKS[task] for task in part)
+            tasks |= {task: share * TASKS[task] / whole for task in part}
+    return tasks
 
 
 def reading(generation: float, understanding: float) -> dict[str, Any]:
@@ -83,7 +81,7 @@ def student(**more: Any) -> dict[str, Any]:
     """Options of the stages that distil."""
     shown = drawing(*ALL)
     return {
-        "times": list(TIMES),
+        "times": shifted_times(4, shown["sample_shift"]),
         "pixel_share": shown["pixel_share"],
         "drawing": {**shown["drawing"], "hide": 0.0},
         **more,
@@ -92,24 +90,24 @@ def student(**more: Any) -> dict[str, Any]:
 
 ALL = ("t2i", "edit", "story", "compose")
 ARMS: dict[str, Arm] = {
-    "understanding": Arm("planner", READING, {}, reading(0, 1)),
-    "ratio-0-1": Arm("planner", READING, {"start": "understanding"}, reading(0, 1)),
-    "ratio-1-1": Arm("planner", READING, {"start": "understanding"}, reading(1, 1)),
-    "ratio-5-1": Arm("planner", READING, {"start": "understanding"}, reading(5, 1)),
-    "decoupled": Arm("visualizer", DRAWING, {"planner": "ratio-5-1", "vae": VAE}, drawing(*ALL)),
+    "understanding": Arm("planner", STEPS, {}, reading(0, 1)),
+    "ratio-0-1": Arm("planner", STEPS, {"start": "understanding"}, reading(0, 1)),
+    "ratio-1-1": Arm("planner", STEPS, {"start": "understanding"}, reading(1, 1)),
+    "ratio-5-1": Arm("planner", STEPS, {"start": "understanding"}, reading(5, 1)),
+    "decoupled": Arm("visualizer", STEPS, {"planner": "ratio-5-1", "vae": VAE}, drawing(*ALL)),
     "joint": Arm(
         "joint",
-        DRAWING,
+        STEPS,
         {"start": "understanding", "vae": VAE},
         {"planner": reading(5, 1), "visualizer": drawing(*ALL)},
     ),
-    "t2i-only": Arm("visualizer", DRAWING, {"planner": "ratio-5-1", "vae": VAE}, drawing("t2i")),
+    "t2i-only": Arm("visualizer", STEPS, {"planner": "ratio-5-1", "vae": VAE}, drawing("t2i")),
     "single": Arm(
-        "visualizer", DRAWING, {"planner": "ratio-5-1", "vae": VAE}, drawing("t2i", "edit")
+        "visualizer", STEPS, {"planner": "ratio-5-1", "vae": VAE}, drawing("t2i", "edit")
     ),
     "no-window": Arm(
         "visualizer",
-        DRAWING,
+        STEPS,
         {"planner": "ratio-5-1", "vae": VAE},
         drawing(*ALL, window="document"),
     ),

@@ -10,6 +10,7 @@
 | `named identity`, `markings` | of figures that a reference shows, read likewise |
 | `contradictions` | slots of pictures with pictures before them that are not as their prompt says |
 | `repetition` | where such a picture should differ from the one before: slots that do not |
+| `steps` | how many it was trained for in its last stage |
 | `diversity` | PSNR in dB between two pictures from other noise: lower is more diverse |
 """
 
@@ -63,7 +64,7 @@ def words(folder: Path, config: ModelConfig, documents: int) -> Measures:
 
 
 def _words_right(planner: Planner, folder: Path, tasks: Sequence[str], documents: int) -> float:
-    pairs = list(_predictions(planner, folder, tasks, documents))
+    pairs = _predictions(planner, folder, tasks, documents)
     return sum(int((w == f).sum()) for w, f in pairs) / sum(len(w) for w, _ in pairs)
 
 
@@ -120,7 +121,7 @@ def pictures(
             straight(decoder.decode(grid_of(x, *context.grid))).numpy()
             for x in (integrate(visualizer, context, some, times) for some in noise)
         ]
-        drawn += [Drawn(c, pair) for c, *pair in zip(group, *both, strict=True)]  # type: ignore[arg-type]
+        drawn += [Drawn(c, (a, b)) for c, a, b in zip(group, *both, strict=True)]
     found = _read_measures([d for d in drawn if d.commission.target is not None])
     found["visual loss"] = float(np.mean(np.concatenate(errors)))
     found["markings' loss"] = float(np.mean(np.concatenate(marked))) if marked else float("nan")
@@ -130,9 +131,14 @@ def pictures(
 
 def schedule(folder: Path) -> list[float]:
     """The times that a checkpoint draws along: a student's own, else the finest it offers."""
-    offered: dict[str, Any] = json.loads((folder / "training.json").read_text())["schedule"]
-    times: list[float] = offered[max(offered, key=int)]
-    return times
+    offered: dict[str, list[float]] = _training(folder)["schedule"]
+    return offered[max(offered, key=int)]
+
+
+def _training(folder: Path) -> dict[str, Any]:
+    """What a checkpoint says of its training."""
+    said: dict[str, Any] = json.loads((folder / "training.json").read_text())
+    return said
 
 
 def _groups(commissions: Commissions, size: tuple[int, int], count: int) -> list[list[Commission]]:
@@ -208,7 +214,7 @@ def everything(
     folder: Path, config: ModelConfig, vae: Path, options: DrawingOptions | None, count: int
 ) -> Measures:
     """All measures of the checkpoint in `folder`; of its words alone without `options`."""
-    found = words(folder, config, count)
+    found = {"steps": float(_training(folder)["step"]), **words(folder, config, count)}
     if options is not None:
         found |= pictures(folder, config, vae, options, count)
     return found

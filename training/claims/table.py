@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from training.claims.arms import ARMS, CLAIMS, Claim
+from training.claims.arms import CLAIMS, Claim
 from training.claims.measures import Measures
 
 SHARES = (
@@ -21,11 +21,12 @@ def table(found: Mapping[str, Measures]) -> str:
 
 
 def _one(claim: Claim, found: Mapping[str, Measures]) -> str:
-    head = ["arm", "steps", *claim.measures]
+    measures = ("steps", *claim.measures)
+    head = ["arm", *measures]
     lines = [f"**{claim.words.capitalize()}**", "", _line(head), _line(["---"] * len(head))]
     for arm in claim.arms:
-        values = [_shown(name, found[arm].get(name, math.nan)) for name in claim.measures]
-        lines.append(_line([arm, str(ARMS[arm].steps), *values]))
+        values = [_shown(name, found[arm].get(name, math.nan)) for name in measures]
+        lines.append(_line([arm, *values]))
     return "\n".join(lines)
 
 
@@ -36,6 +37,8 @@ def _line(cells: list[str]) -> str:
 def _shown(name: str, value: float) -> str:
     if math.isnan(value):
         return "–"
+    if name == "steps":
+        return f"{value:.0f}"
     if name in SHARES:
         return f"{100 * value:.1f} %"
     return f"{value:.1f} dB" if name == "diversity" else f"{value:.3f}"

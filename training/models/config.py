@@ -112,13 +112,15 @@ def config_from_dict(data: dict[str, Any]) -> ModelConfig:
     return build(ModelConfig, data, "model configuration")
 
 
+_STORYBOOK_VAE = VAEConfig((32, 64, 128, 224), (0, 2, 3, 2))
+
 CONFIGS: dict[str, ModelConfig] = {
     "storybook": ModelConfig(
         name="storybook",
         twin=TwinConfig(8, 384, 6, 3, 64, (8, 12, 12)),
         planner=PlannerConfig(2048, 512, VisionConfig(4, 192, 3, 512, stem=(16, 32, 64, 128))),
         visualizer=VisualizerConfig(1280),
-        vae=VAEConfig((32, 64, 128, 224), (0, 2, 3, 2)),
+        vae=_STORYBOOK_VAE,
     ),
     # Small enough to compare ways of training on a CPU; its autoencoder is the storybook's.
     "sketch": ModelConfig(
@@ -126,7 +128,7 @@ CONFIGS: dict[str, ModelConfig] = {
         twin=TwinConfig(6, 192, 3, 3, 64, (8, 12, 12)),
         planner=PlannerConfig(2048, 384, VisionConfig(2, 96, 3, 256, stem=(8, 16, 32, 64))),
         visualizer=VisualizerConfig(640),
-        vae=VAEConfig((32, 64, 128, 224), (0, 2, 3, 2)),
+        vae=_STORYBOOK_VAE,
     ),
     "tiny": ModelConfig(
         name="tiny",

@@ -14,8 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.device import mixed_precision, moved
-from training.drawing import Drawing
 from training.errors import TrainingError
 from training.models import ModelConfig
 from training.reading import PlannerBatch, PlannerOptions
@@ -23,7 +21,6 @@ from training.revisits import Visit
 from training.stages.planner import PlannerStage
 from training.stages.visualizer import VisualizerOptions, VisualizerStage
 from training.strict import build
-from training.window import Prepared, prepare
 
 
 @dataclass(frozen=True)
@@ -33,18 +30,6 @@ class JointOptions:
 
     planner: dict[str, Any] = field(default_factory=dict)
     visualizer: dict[str, Any] = field(default_factory=dict)
-
-
-class _Drawing(VisualizerStage):
-    """The visualizer's stage with gradients into the planner."""
-
-    def _prepare(self, batch: list[Drawing]) -> list[Prepared]:
-        studio, scale_down = self.studio, self.options.scale_down
-        with mixed_precision(studio.device):
-            return [
-                prepare(studio.planner, studio.vae, drawing, scale_down)
-                for drawing in moved(batch, studio.device)
-            ]
 
 
 class _Pairs:
@@ -69,7 +54,8 @@ class JointStage:
             if value != 1:
                 raise TrainingError(f"joint: options: visualizer: {name} is {value}, expected 1")
         self.reading = PlannerStage(config, reads, seed, start=start)
-        self.drawing = _Drawing(config, draws, seed, planner=start, vae=vae)
+        self.drawing = VisualizerStage(config, draws, seed, planner=start, vae=vae)
+        # One planner for both, which is not frozen: so the window carries gradients into it.
         self.drawing.studio = replace(self.drawing.studio, planner=self.reading.planner)
         self.model = nn.ModuleDict({"reading": self.reading.model, "drawing": self.drawing.model})
         self.batches = _Pairs(self.reading, self.drawing)
