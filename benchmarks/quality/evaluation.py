@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.examples import Example
+from benchmarks.quality.examples import USUAL_SIZE, Example
 from benchmarks.quality.readings import Pixels, Read
 from benchmarks.quality.report import Row
 from benchmarks.quality.sheet import Panel
@@ -104,6 +104,12 @@ class Evaluation:
         """For suites that look at the planner alone."""
         return min(map(int, self.runtime.bundle.manifest.schedule.steps))
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """For suites that draw nothing: the usual size, smaller where the bundle's pictures are."""
+        image = self.runtime.bundle.manifest.image
+        return min(USUAL_SIZE, image.default_size)
+
     def generate(
         self, prompt: Sequence[str | NDArray[np.uint8]], number: int, **options: Any
     ) -> Document:
@@ -129,12 +135,17 @@ class Evaluation:
         self.outcomes.append(None)
         return answer
 
-    def samples(self, suite: str, examples: Sequence[Example], **options: Any) -> list[Sample]:
-        """Every example answered in a session of its own, with its first picture read."""
+    def documents(self, suite: str, examples: Sequence[Example], **options: Any) -> list[Document]:
+        """Every example answered in a session of its own."""
         documents = []
         for number, example in enumerate(examples):
             self.say(f"{suite} {number + 1}/{len(examples)}")
             documents.append(self.generate(example.prompt, number, **options))
+        return documents
+
+    def samples(self, suite: str, examples: Sequence[Example], **options: Any) -> list[Sample]:
+        """Every example answered in a session of its own, with its first picture read."""
+        documents = self.documents(suite, examples, **options)
         seen = self.read([first_picture(d) for d in documents])
         true = self.read_scenes([e.drawn[0] for e in examples])
         return [Sample(*parts) for parts in zip(examples, documents, seen, true, strict=True)]

@@ -131,6 +131,13 @@ def text_examples(count: int) -> list[Example]:
     return [_sample("t2i", i, _names_most) for i in range(count)]
 
 
+def plain_scenes(count: int, size: tuple[int, int] = USUAL_SIZE) -> list[Scene]:
+    """Scenes without a prompt, every fourth as a sticker."""
+    rng = np.random.default_rng([HELD_OUT_SEED, zlib.crc32(b"scene")])
+    scenes = [sample_scene(rng, held_out=True, size=size) for _ in range(count)]
+    return [s.with_(sticker=True) if i % 4 == 3 else s for i, s in enumerate(scenes)]
+
+
 def reference_examples(count: int) -> list[Example]:
     """A picture of one character with, by turns, "draw it again …" and an edit."""
 

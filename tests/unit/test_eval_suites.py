@@ -16,10 +16,11 @@ pytest.importorskip("skia")
 from benchmarks.quality import examples as held_out
 from benchmarks.quality.changes import CHANGES, KEPT, change_of, judge_change
 from benchmarks.quality.examples import Example
+from benchmarks.quality.fidelity import MOST_DB, premultiplied, psnr
 from benchmarks.quality.report import mean_row, seconds_row, verdict_row
 from benchmarks.quality.suites.chat import Reply, judge_turn
 from benchmarks.quality.suites.compose import same_cast
-from benchmarks.quality.suites.diversity import MOST_DB, different, likeness, psnr
+from benchmarks.quality.suites.diversity import different, likeness
 from benchmarks.quality.suites.edit import change_rows, edit_of, judge_dense, judge_edit
 from benchmarks.quality.suites.enhance import asked_kept, true_dense
 from benchmarks.quality.suites.palette import POINTS, matches
@@ -46,7 +47,7 @@ from training.storyworld.facts import (
 from training.storyworld.reader import Reading, read
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
-from training.storyworld.scene import Accessory, Prop, Scene, Swatch
+from training.storyworld.scene import Accessory, Prop, Scene, Swatch, is_held_out
 from training.storyworld.scoring import Wanted, wanted_from_asked
 from training.storyworld.text import describe
 
@@ -272,6 +273,21 @@ def test_psnr_knows_equal_and_opposite_pictures() -> None:
     assert likeness([black, np.zeros((4, 8, 4), np.uint8)]) == likeness([None]) == []
     assert different(["a", "b", "a"]) == 0.5 and different(["a", "a"]) == 0
     assert different(["a", ""]) is None
+
+
+def test_transparent_pixels_do_not_count() -> None:
+    clear, other = np.zeros((4, 4, 4), np.uint8), np.full((4, 4, 4), 200, np.uint8)
+    other[..., 3] = 0
+    assert psnr(premultiplied(clear), premultiplied(other)) == MOST_DB
+    other[..., 3] = 255
+    assert np.array_equal(premultiplied(other), other[..., :3])
+
+
+def test_scenes_to_encode_are_held_out_and_some_are_stickers() -> None:
+    scenes = held_out.plain_scenes(8)
+    assert scenes == held_out.plain_scenes(9)[:8] and len(set(scenes)) == 8
+    assert [s.sticker for s in scenes] == [False, False, False, True] * 2
+    assert all(is_held_out(c) for s in scenes for c in s.characters)
 
 
 def test_vague_prompts_have_many_right_answers() -> None:

@@ -218,6 +218,31 @@ def test_a_student_that_is_its_teacher_has_no_error_over_one_teacher_step(
         assert loss.item() < 1e-3
 
 
+@pytest.mark.parametrize("settled", [True, False])
+def test_settled_tokens_learn_from_the_truth_and_others_from_the_teacher(
+    checkpoint: Path, settled: bool
+) -> None:
+    options = DistillOptions(
+        DRAWING, teacher_steps=1, times=(1.0, 0.5, 0.0), on_policy=0.0, truth=(1.0, 1.0)
+    )
+    stage = DistillStage(TINY, options, 0, teacher=checkpoint)
+    (prepared, _), *_ = stage.shares(stage.batches(0))
+    drawing = replace(
+        prepared.drawing, settled=torch.full_like(prepared.drawing.settled, fill_value=settled)
+    )
+
+    def error() -> float:
+        torch.manual_seed(0)
+        return stage._error(replace(prepared, drawing=drawing)).item()
+
+    like_its_teacher = error()
+    stage.teacher.leave.bias.data += 1.0
+    if settled:
+        assert error() == pytest.approx(like_its_teacher) and like_its_teacher > 0.1
+    else:
+        assert like_its_teacher < 1e-3 and error() > 0.1
+
+
 def test_a_student_like_its_teacher_and_its_fake_is_left_alone(checkpoint: Path) -> None:
     options = MatchOptions(DRAWING, times=(1.0, 0.5, 0.0), focus_share=0.5)
     stage = MatchStage(TINY, options, 0, teacher=checkpoint, start=checkpoint)

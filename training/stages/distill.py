@@ -4,13 +4,15 @@ The time axis is cut into K segments. From a noisy x at the start t_k of a segme
 teacher integrates its ODE to the segment's end, y = ODE(x; t_k -> t_{k-1}), in `teacher_steps`
 Euler steps; the student learns the straight line between them:
 | (v(x, t_k) - (x - y) / (t_k - t_{k-1})) L |^2 with L as in `Studio.metric` (Wan-Weaver; TDM, Luo
-et al. 2025, part A).
+et al. 2025, part A). Where words and references settle what a token shows, and x is a noised truth,
+part of y may be the truth instead: the teacher is not always right, and what it leaves open it must
+still decide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from training.window import (
     focus,
     focused_references,
     integrate,
+    settled_tokens,
     shares,
     token_weight,
     velocity,
@@ -53,10 +56,12 @@ class StudentOptions:
 @dataclass(frozen=True)
 class DistillOptions(StudentOptions):
     """`on_policy` is the share of starts that the student itself reached from noise, so it learns
-    to continue from its own mistakes."""
+    to continue from its own mistakes. `truth` says for each segment, the noisiest first, how much
+    of the target is the truth on settled tokens; none in the segments that it does not name."""
 
     teacher_steps: int = 4
     on_policy: float = 0.3
+    truth: tuple[float, ...] = ()
 
 
 def fewer_steps(times: Sequence[float]) -> dict[str, list[float]]:
@@ -98,16 +103,19 @@ class StudentStage:
 
     def contexts(
         self, prepared: Prepared, *models: Visualizer
-    ) -> tuple[Tensor, tuple[Context, ...]]:
-        """The weight of the tokens [B, K] that are there, and what each of `models` sees."""
+    ) -> tuple[Tensor, Tensor, tuple[Context, ...]]:
+        """The weight of the tokens [B, K] that are there, how settled they are, and what each of
+        `models` sees."""
         scale_down, share = self.options.scale_down, self.options.focus
         weight = token_weight(prepared.drawing, scale_down)
+        settled = settled_tokens(prepared.drawing, scale_down)
         if float(torch.rand(())) >= self.options.focus_share:
-            return weight, tuple(commit_references(model, prepared) for model in models)
+            return weight, settled, tuple(commit_references(model, prepared) for model in models)
         references = focused_references(prepared, share, scale_down)
         chosen = focus(weight, share)
         seen = (commit_references(model, prepared, references) for model in models)
-        return weight.gather(1, chosen), tuple(context.focused(chosen) for context in seen)
+        there = tuple(context.focused(chosen) for context in seen)
+        return weight.gather(1, chosen), settled.gather(1, chosen), there
 
     def segment(self) -> tuple[int, float, float]:
         """A segment of the schedule, its start and its end. One for a group of drawings, so that
@@ -133,8 +141,11 @@ class DistillStage(StudentStage):
     def __init__(
         self, config: ModelConfig, options: DistillOptions, seed: int, teacher: Path
     ) -> None:
+        options = replace(options, drawing={**options.drawing, "settle": any(options.truth)})
         super().__init__(config, options, seed, teacher, start=teacher)
         self.teacher_steps, self.on_policy = options.teacher_steps, options.on_policy
+        segments = len(options.times) - 1
+        self.truth = (*options.truth, *[0.0] * (segments - len(options.truth)))
 
     def losses(self, batch: Visit, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         for prepared, share in self.shares(batch):
@@ -143,21 +154,25 @@ class DistillStage(StudentStage):
             yield error * share, {"loss": error.item()}
 
     def _error(self, prepared: Prepared) -> Tensor:
-        weight, (context, own) = self.contexts(prepared, self.teacher, self.student)
+        weight, settled, (context, own) = self.contexts(prepared, self.teacher, self.student)
         k, start, end = self.segment()
         with torch.no_grad():
-            x = self._starts(own, k)
-            y = self._follow(context, x, start, end)
-        missed = velocity(self.student, own, x, start) - (x - y) / (start - end)
-        return ((missed @ self.metric).square().mean(-1) * weight).mean()
+            on_policy = k > 0 and float(torch.rand(())) < self.on_policy
+            x = self._reached(own, k) if on_policy else self._noised(own, start)
+            target = (x - self._follow(context, x, start, end)) / (start - end)
+            if not on_policy:
+                share = self.truth[k] * settled[..., None]
+                target = target.lerp((x - own.clean) / start, share)
+        missed = (velocity(self.student, own, x, start) - target) @ self.metric
+        return (missed.square().mean(-1) * weight).mean()
 
-    def _starts(self, context: Context, segment: int) -> Tensor:
-        """x at the segment's start: noised truths, and for a share the student's own way there."""
-        noise = torch.randn_like(context.clean)
-        t = self.options.times[segment]
-        if segment and float(torch.rand(())) < self.on_policy:
-            return integrate(self.student, context, noise, list(self.options.times[: segment + 1]))
-        return (1 - t) * context.clean + t * noise
+    def _noised(self, context: Context, t: float) -> Tensor:
+        return (1 - t) * context.clean + t * torch.randn_like(context.clean)
+
+    def _reached(self, context: Context, segment: int) -> Tensor:
+        """Where the student's own steps lead from noise."""
+        noise, times = torch.randn_like(context.clean), list(self.options.times[: segment + 1])
+        return integrate(self.student, context, noise, times)
 
     def _follow(self, context: Context, x: Tensor, start: float, end: float) -> Tensor:
         """The teacher's ODE from `start` to `end`."""

@@ -93,7 +93,7 @@ class MatchStage(StudentStage):
     def _pair(self, prepared: Prepared, learns: bool) -> tuple[Tensor, Tensor | None]:
         """The errors of the fake-score network and, where it `learns`, of the student."""
         models = (self.teacher, self.student, self.fake)
-        weight, (context, own, other) = self.contexts(prepared, *models)
+        weight, _, (context, own, other) = self.contexts(prepared, *models)
         k, start, end = self.segment()
         with torch.set_grad_enabled(learns):
             point = self._point(own, k)

@@ -37,7 +37,7 @@ from training.window import (
 )
 
 # What an exported bundle offers before a student is distilled.
-STEPS, DEFAULT_STEPS = (2, 4, 8, 16), 4
+STEPS, DEFAULT_STEPS = (1, 2, 4, 8, 16, 50), 4
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@
 | `diversity`, `enhance` | what is added to a prompt: how different, how complete |
 | `plan` | number of pictures, ends, thinking |
 | `understand` | captions and questions |
+| `vae` | held-out renders, encoded and decoded |
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from benchmarks.quality.suites.sticker import sticker
 from benchmarks.quality.suites.story import story
 from benchmarks.quality.suites.text_to_image import text_to_image
 from benchmarks.quality.suites.understand import understand
+from benchmarks.quality.suites.vae import vae
 
 SUITES: dict[str, Callable[[Evaluation], Result]] = {
     "t2i": text_to_image,
@@ -50,5 +52,6 @@ SUITES: dict[str, Callable[[Evaluation], Result]] = {
     "chat": chat,
     "plan": plan,
     "understand": understand,
+    "vae": vae,
 }
 USUAL = ("t2i", "reference", "story")

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-import numpy as np
-
 from benchmarks.quality.evaluation import (
     MOST_OF_ONE,
     Evaluation,
@@ -29,6 +27,7 @@ from benchmarks.quality.evaluation import (
     first_picture,
 )
 from benchmarks.quality.examples import Example, vague_answers, vague_examples
+from benchmarks.quality.fidelity import psnr
 from benchmarks.quality.readings import Pixels
 from benchmarks.quality.report import Row, mean_row, verdict_row
 from benchmarks.quality.sheet import Panel
@@ -40,8 +39,6 @@ from training.storyworld.scoring import wanted_from_asked
 
 SHARE = 0.1
 SEEDS = 4
-# What two equal pictures count as.
-MOST_DB = 100.0
 WAYS: dict[str, dict[str, Any]] = {
     "self-rewriting": {"temperature": 0.8, "top_p": 0.9},
     "greedy dense prompts": {"temperature": 0.0},
@@ -114,13 +111,6 @@ def _ceiling(
 
 def _met(example: Example, seen: Sequence[Reading | None]) -> list[bool]:
     return [judge(wanted_from_asked(example.asked), found).all_right for found in seen]
-
-
-def psnr(first: Pixels, second: Pixels) -> float:
-    """In dB, over all channels of two pictures of one size; at most `MOST_DB`."""
-    error = float(np.mean((first.astype(np.float64) - second) ** 2))
-    most = 255.0**2
-    return min(MOST_DB, 10 * float(np.log10(most / error))) if error else MOST_DB
 
 
 def likeness(pictures: Sequence[Pixels | None]) -> list[float]:

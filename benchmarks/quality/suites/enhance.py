@@ -25,13 +25,8 @@ SHARE = 0.5
 
 def enhance(evaluation: Evaluation) -> Result:
     examples = terse_examples(evaluation.count(SHARE))
-    documents = []
-    for number, example in enumerate(examples):
-        evaluation.say(f"enhance {number + 1}/{len(examples)}")
-        steps = evaluation.fewest_steps
-        documents.append(
-            evaluation.generate(example.prompt, number, steps=steps, max_images=MOST_OF_ONE)
-        )
+    options = {"steps": evaluation.fewest_steps, "max_images": MOST_OF_ONE}
+    documents = evaluation.documents("enhance", examples, **options)
     dense = [first_dense(d) for d in documents]
     rows = _rows(examples, dense, evaluation.settings.ceiling)
     samples = [_to_dict(*parts) for parts in zip(examples, documents, strict=True)]

@@ -54,10 +54,7 @@ Pages = Sequence[Page]
 
 def story(evaluation: Evaluation) -> Result:
     examples = story_examples(evaluation.count(SHARE), PICTURES)
-    documents = []
-    for number, example in enumerate(examples):
-        evaluation.say(f"story {number + 1}/{len(examples)}")
-        documents.append(evaluation.generate(example.prompt, number, max_images=MOST))
+    documents = evaluation.documents("story", examples, max_images=MOST)
     told, best = told_and_true(evaluation, examples, documents)
     rows = [*_count_rows(examples, documents), *_identity_rows(told, best)]
     rows += [*_text_rows(told, best), *_picture_rows(told, best)]
