@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from collections.abc import Sequence as Listing
+from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,7 +19,17 @@ from numpy.typing import NDArray
 
 from training.sequence import EOS, IMAGE, IMAGINE
 from training.storyworld.documents.cast import NAMES, PRONOUNS
-from training.storyworld.scene import ACCESSORIES, ACTIONS, KINDS, PLACES, PROPS, TIMES, WEATHERS
+from training.storyworld.scene import (
+    ACCESSORIES,
+    ACTIONS,
+    COLORS,
+    KINDS,
+    PLACES,
+    PROPS,
+    STYLES,
+    TIMES,
+    WEATHERS,
+)
 from training.tokenizer import load_tokenizer
 
 # So many tokens after a picture tell whether a story goes on or ends.
@@ -55,6 +67,21 @@ def referring_words(
     return named | np.isin(tokens, pronouns)
 
 
+def changed_tokens(
+    before: Listing[int], now: Listing[int], words: Container[int]
+) -> NDArray[np.bool_]:
+    """Which tokens of the dense prompt `now` are `words` that `before` does not say there, or stand
+    first where it says one more."""
+    changed = np.zeros(len(now), bool)
+    for kind, *there, start, stop in SequenceMatcher(None, before, now, False).get_opcodes():
+        new = [i for i in range(start, stop) if now[i] in words]
+        if kind != "equal" and not new and any(before[i] in words for i in range(*there)):
+            new = [start]
+        if kind != "equal":
+            changed[[i for i in new if i < len(now)]] = True
+    return changed
+
+
 @lru_cache
 def name_words(tokenizer: Path) -> tuple[list[int], list[int]]:
     """The tokens that are a whole name, and those that are a pronoun. Names of several tokens, as
@@ -74,6 +101,13 @@ def thing_words(tokenizer: Path) -> list[int]:
 def listed_words(tokenizer: Path) -> list[int]:
     """The tokens that are the whole name of what may differ in a series."""
     return _spelled(tokenizer, [*PLACES, *TIMES, *WEATHERS, *ACTIONS])
+
+
+@lru_cache
+def slot_words(tokenizer: Path) -> frozenset[int]:
+    """The tokens that are a whole word for what a picture shows."""
+    shown = (*STYLES, *COLORS, *KINDS, *ACCESSORIES, *ACTIONS, *PLACES, *TIMES, *WEATHERS, *PROPS)
+    return frozenset(_spelled(tokenizer, [*shown, "left", "right", "middle"]))
 
 
 @lru_cache

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.emphasis import (
+    changed_tokens,
     listed_words,
     name_words,
     numbering_tokens,
     referring_words,
+    slot_words,
     spellings,
     thing_words,
     turning_points,
@@ -37,13 +40,12 @@ from training.emphasis import (
 from training.labels import patch_labels
 from training.pictures import PictureGroup, group_pictures
 from training.samples import Sample, open_source
-from training.sequence import PAD, Sequence, build_sequence
+from training.sequence import END_IMAGINE, PAD, Sequence, build_sequence
 from training.storyworld.documents import TASKS, Document, Text
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
-from training.storyworld.scene import (
-    PROPS,
-)
+from training.storyworld.scene import PROPS
+from training.storyworld.text import describe
 from training.swatches import FIELDS, swatch_targets
 from training.tokenizer import load_tokenizer
 
@@ -66,7 +68,8 @@ class PlannerOptions:
     they are few, and a story that changes or shares them falls apart; `numbering` times the numbers
     at the beginning of dense prompts; `seeing` times kinds, accessories and props where the user
     gave pictures; `listing` times places, times, weathers and actions in a series, where a list
-    says what each picture shows.
+    says what each picture shows; `changing` times what an edit or a conversation changes of the
+    picture before, a word or two among all that is to be kept.
 
     With `data`, a folder of shards, the documents are those, and shares and `tasks` say nothing.
 
@@ -89,6 +92,7 @@ class PlannerOptions:
     numbering: float = 1.0
     seeing: float = 1.0
     listing: float = 1.0
+    changing: float = 1.0
     looks: int = 0
     looking_steps: int = 0
     probe_weight: float = 0.3
@@ -181,7 +185,7 @@ class PlannerBatches:
         for row, (sample, sequence) in enumerate(group):
             length = len(sequence.tokens)
             tokens[row, :length] = sequence.tokens
-            weight[row, :length] = self._weight(sample.document.task, sequence)
+            weight[row, :length] = self._weight(sample.document, sequence)
             positions[row, :length] = sequence.positions
             swatches[row, :length] = swatch_targets(sequence.tokens, spellings(self.path))
             for index, span in enumerate(sequence.pictures):
@@ -195,9 +199,9 @@ class PlannerBatches:
             group_pictures(pictures),
         )
 
-    def _weight(self, task: str, sequence: Sequence) -> NDArray[np.float32]:
+    def _weight(self, document: Document, sequence: Sequence) -> NDArray[np.float32]:
         """How often each token counts in the loss."""
-        tokens, learned = sequence.tokens, sequence.loss_mask
+        task, tokens, learned = document.task, sequence.tokens, sequence.loss_mask
         given = any(span.given for span in sequence.pictures)
         options = self.options
         turning = np.where(turning_points(tokens), options.turning, 1.0)
@@ -209,7 +213,26 @@ class PlannerBatches:
         seeing = np.where(seen, options.seeing, 1.0)
         listed = task == "series" and np.isin(tokens, listed_words(self.path))
         listing = np.where(listed, options.listing, 1.0)
-        return (learned * turning * referring * numbering * seeing * listing).astype(np.float32)
+        changes = task in ("edit", "chat") and self._changes(document, sequence)
+        changing = np.where(changes, options.changing, 1.0)
+        often = turning * referring * numbering * seeing * listing * changing
+        return (learned * often).astype(np.float32)
+
+    def _changes(self, document: Document, sequence: Sequence) -> NDArray[np.bool_]:
+        """Which tokens [S] of the dense prompts differ from what the picture before shows."""
+        tokenizer, words = load_tokenizer(self.path), slot_words(self.path)
+        changes = np.zeros(len(sequence.tokens), bool)
+        for (before, _), (_, now) in pairwise(
+            zip(document.pictures(), sequence.pictures, strict=True)
+        ):
+            shown = describe(before.scene) if before.scene is not None else before.dense
+            if now.dense is not None and shown:
+                ids = tokenizer.encode(shown, add_special_tokens=False).ids
+                start, stop = now.dense
+                # The end too: what was left out may have stood last.
+                said = sequence.tokens[start : stop + 1].tolist()
+                changes[start : stop + 1] = changed_tokens([*ids, END_IMAGINE], said, words)
+        return changes
 
 
 def binds_actions(document: Document) -> bool:

@@ -41,6 +41,15 @@ def test_rotations_compose_so_a_cached_key_can_be_shifted() -> None:
     assert torch.allclose(once, twice, atol=2e-5)
 
 
+def test_positions_are_exact_in_mixed_precision() -> None:
+    table = frequencies((4, 6, 6), 10000.0)
+    positions = torch.arange(2000.0)[:, None].expand(2000, 3)
+    exact = rope_tables(positions, table)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = rope_tables(positions, table)
+    assert all(torch.equal(a, b) for a, b in zip(exact, mixed, strict=True))
+
+
 def test_each_axis_turns_only_its_own_pairs() -> None:
     table = frequencies((4, 6, 6), 10000.0)
     x = torch.randn(1, 1, 1, 32)

@@ -21,8 +21,10 @@ from training.drawing import (  # noqa: E402
 )
 from training.emphasis import (  # noqa: E402
     FIRST_WORDS,
+    changed_tokens,
     name_words,
     referring_words,
+    slot_words,
     turning_points,
 )
 from training.errors import TrainingError  # noqa: E402
@@ -53,7 +55,7 @@ from training.stages.visualizer import VisualizerOptions, VisualizerStage  # noq
 from training.storyworld.documents import sample_document  # noqa: E402
 from training.storyworld.text import describe, parse  # noqa: E402
 from training.tokenizer import load_tokenizer  # noqa: E402
-from training.window import integrate, shifted_times  # noqa: E402
+from training.window import integrate, planner_window, shifted_times  # noqa: E402
 
 TINY = named_config("tiny")
 SHIPPED = Path(__file__).parents[2] / "runtime/bundles/storybook"
@@ -156,10 +158,32 @@ def test_referring_words_are_pronouns_and_names_after_the_first() -> None:
     assert words == ["Wren", "Gus", "she", "Gus", "her", "Wren"]
 
 
+def test_changed_tokens_are_the_words_that_differ_and_what_follows_a_word_left_out() -> None:
+    path = SHIPPED / "tokenizer.json"
+    tokenizer = load_tokenizer(path)
+
+    def changed(before: str, now: str) -> list[str]:
+        a, b = (tokenizer.encode(t, add_special_tokens=False).ids for t in (before, now))
+        (found,) = np.nonzero(changed_tokens(a, [*b, END_IMAGINE], slot_words(path)))
+        return [tokenizer.decode([i]).strip() for i in np.array([*b, END_IMAGINE])[found].tolist()]
+
+    shown = "ink picture, lake at night, clear: a red fox wearing a blue hat, sitting, facing left"
+    assert changed(shown, shown) == []
+    assert changed(shown, shown.replace("picture", "illustration")) == []
+    assert changed(shown, shown.replace("red fox", "green fox")) == ["green"]
+    assert changed(shown, shown.replace("sitting, facing left", "running, facing right")) == [
+        "running",
+        "right",
+    ]
+    assert changed(shown, shown + "; a boat on the left") == ["boat", "left"]
+    assert changed(shown, shown.replace(" wearing a blue hat", "")) == [","]
+
+
 @pytest.mark.parametrize(
     ("option", "task"),
-    [("turning", "story"), ("referring", "story"), ("numbering", "story"), ("seeing", "edit")],
-)
+    [("turning", "story"), ("referring", "story"), ("numbering", "story"), ("seeing", "edit"),
+     ("listing", "series"), ("changing", "edit"), ("changing", "chat")],
+)  # fmt: skip
 def test_weights_of_the_planners_loss(checkpoint: Path, option: str, task: str) -> None:
     planner = load_checkpoint(checkpoint).planner
     assert planner is not None
@@ -226,14 +250,15 @@ def test_settled_tokens_learn_from_the_truth_and_others_from_the_teacher(
         DRAWING, teacher_steps=1, times=(1.0, 0.5, 0.0), on_policy=0.0, truth=(1.0, 1.0)
     )
     stage = DistillStage(TINY, options, 0, teacher=checkpoint)
-    (prepared, _), *_ = stage.shares(stage.batches(0))
+    (lesson, _), *_ = stage.shares(stage.batches(0))
     drawing = replace(
-        prepared.drawing, settled=torch.full_like(prepared.drawing.settled, fill_value=settled)
+        lesson.student.drawing, settled=torch.full_like(lesson.student.drawing.settled, settled)
     )
+    lesson = replace(lesson, student=replace(lesson.student, drawing=drawing))
 
     def error() -> float:
         torch.manual_seed(0)
-        return stage._error(replace(prepared, drawing=drawing)).item()
+        return stage._error(lesson).item()
 
     like_its_teacher = error()
     stage.teacher.leave.bias.data += 1.0
@@ -241,6 +266,23 @@ def test_settled_tokens_learn_from_the_truth_and_others_from_the_teacher(
         assert error() == pytest.approx(like_its_teacher) and like_its_teacher > 0.1
     else:
         assert like_its_teacher < 1e-3 and error() > 0.1
+
+
+def test_a_student_of_another_planner_learns_what_its_teacher_draws_with_its_own(
+    checkpoint: Path,
+) -> None:
+    options = DistillOptions(DRAWING, teacher_steps=1, times=(1.0, 0.5, 0.0), on_policy=0.0)
+    stage = DistillStage(TINY, options, 0, teacher=checkpoint, planner=checkpoint)
+    for parameter in stage.studio.planner.parameters():
+        parameter.data *= 1.5
+    drawings = stage.studio.batches(0)
+    lessons = stage._prepare(drawings)
+    for lesson, drawing in zip(lessons, drawings, strict=True):
+        true = planner_window(stage.planner, drawing)[0][0]
+        own, other = lesson.teacher.window[0][0].float(), lesson.student.window[0][0].float()
+        assert (own - true).norm() < 0.02 * true.norm() < (other - true).norm()
+        assert lesson.teacher.clean is lesson.student.clean
+    assert max(stage._error(lesson).item() for lesson in lessons) > 1e-3
 
 
 def test_a_student_like_its_teacher_and_its_fake_is_left_alone(checkpoint: Path) -> None:
@@ -257,8 +299,8 @@ def test_the_student_moves_from_the_fake_towards_the_teacher(checkpoint: Path) -
     stage = MatchStage(TINY, options, 0, teacher=checkpoint, start=checkpoint)
     # The teacher's pictures are darker than the fake's: its velocity, noise less picture, is more.
     stage.teacher.leave.bias.data += 1.0
-    (prepared, _), *_ = stage.shares(stage.batches(0))
-    _, student = stage._pair(prepared, learns=True)
+    (lesson, _), *_ = stage.shares(stage.batches(0))
+    _, student = stage._pair(lesson, learns=True)
     assert student is not None
     student.backward()
     bias = stage.student.leave.bias.grad
@@ -266,7 +308,7 @@ def test_the_student_moves_from_the_fake_towards_the_teacher(checkpoint: Path) -
         "the velocity should rise, as the teacher's is higher"
     )
     assert all(p.grad is None for p in stage.fake.parameters())
-    fake, none = stage._pair(prepared, learns=False)
+    fake, none = stage._pair(lesson, learns=False)
     assert none is None
     stage.model.zero_grad()
     fake.backward()

@@ -29,8 +29,12 @@ def frequencies(sections: tuple[int, int, int], theta: float) -> Tensor:
 
 
 def rope_tables(positions: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
-    """cos and sin [..., tokens, D/2] at `positions` [..., tokens, 3]."""
-    angle = positions @ table
+    """cos and sin [..., tokens, D/2] at `positions` [..., tokens, 3].
+
+    No matrix product: in mixed precision that would round the angles to bfloat16, in which 301 and
+    302 are one position.
+    """
+    angle = (positions[..., None] * table).sum(-2)
     return angle.cos(), angle.sin()
 
 

@@ -31,11 +31,20 @@ from training.window import (
     focus,
     focused_references,
     integrate,
+    planner_window,
     settled_tokens,
     shares,
     token_weight,
     velocity,
 )
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A drawing as the teacher and as the student see it: their planners may differ."""
+
+    teacher: Prepared
+    student: Prepared
 
 
 @dataclass(frozen=True)
@@ -71,16 +80,26 @@ def fewer_steps(times: Sequence[float]) -> dict[str, list[float]]:
 
 
 class StudentStage:
-    """What both parts share: a student of few steps beside its frozen teacher."""
+    """What both parts share: a student of few steps beside its frozen teacher. Where the student
+    is to work with another planner, `planner`, the teacher still sees its own."""
 
     name: str
 
     def __init__(
-        self, config: ModelConfig, options: StudentOptions, seed: int, teacher: Path, start: Path
+        self,
+        config: ModelConfig,
+        options: StudentOptions,
+        seed: int,
+        teacher: Path,
+        start: Path,
+        planner: Path | None = None,
     ) -> None:
         self.options = options
-        self.studio = open_studio(config, options.drawing, seed, teacher, teacher)
-        self.batches: Revisits[list[Prepared]] = Revisits(
+        self.studio = open_studio(config, options.drawing, seed, planner or teacher, teacher)
+        self.planner = self.studio.planner
+        if planner is not None:
+            self.planner = load_frozen(teacher, "planner", config)
+        self.batches: Revisits[list[Lesson]] = Revisits(
             self.studio.batches, options.block, options.visits
         )
         self.teacher = load_frozen(teacher, "visualizer", config)
@@ -90,32 +109,48 @@ class StudentStage:
 
     def to(self, device: torch.device) -> None:
         self.studio.to(device)
+        self.planner.to(device)
         self.teacher.to(device)
         self.model.to(device)
         self.metric = self.metric.to(device)
 
-    def shares(self, batch: Visit) -> Iterator[tuple[Prepared, float]]:
+    def shares(self, batch: Visit) -> Iterator[tuple[Lesson, float]]:
         """The batch's parts, and each one's share of its pictures."""
-        return shares(self.batches.prepared(batch, self._prepare))
+        lessons = self.batches.prepared(batch, self._prepare)
+        parts = shares([lesson.student for lesson in lessons])
+        for lesson, (_, share) in zip(lessons, parts, strict=True):
+            yield lesson, share
 
-    def _prepare(self, batch: list[Drawing]) -> list[Prepared]:
-        return self.studio.prepare(batch, self.options.scale_down)
+    def _prepare(self, batch: list[Drawing]) -> list[Lesson]:
+        seen = self.studio.prepare(batch, self.options.scale_down)
+        if self.planner is self.studio.planner:
+            return [Lesson(prepared, prepared) for prepared in seen]
+        with mixed_precision(self.studio.device):
+            windows = [planner_window(self.planner, prepared.drawing) for prepared in seen]
+        return [
+            Lesson(replace(prepared, window=window), prepared)
+            for prepared, window in zip(seen, windows, strict=True)
+        ]
 
     def contexts(
-        self, prepared: Prepared, *models: Visualizer
+        self, lesson: Lesson, *students: Visualizer
     ) -> tuple[Tensor, Tensor, tuple[Context, ...]]:
-        """The weight of the tokens [B, K] that are there, how settled they are, and what each of
-        `models` sees."""
+        """The weight of the tokens [B, K] that are there, how settled they are, and what the
+        teacher and each of `students` sees."""
         scale_down, share = self.options.scale_down, self.options.focus
-        weight = token_weight(prepared.drawing, scale_down)
-        settled = settled_tokens(prepared.drawing, scale_down)
-        if float(torch.rand(())) >= self.options.focus_share:
-            return weight, settled, tuple(commit_references(model, prepared) for model in models)
-        references = focused_references(prepared, share, scale_down)
-        chosen = focus(weight, share)
-        seen = (commit_references(model, prepared, references) for model in models)
-        there = tuple(context.focused(chosen) for context in seen)
-        return weight.gather(1, chosen), settled.gather(1, chosen), there
+        drawing = lesson.student.drawing
+        weight, settled = token_weight(drawing, scale_down), settled_tokens(drawing, scale_down)
+        focused = float(torch.rand(())) < self.options.focus_share
+        references = focused_references(lesson.student, share, scale_down) if focused else None
+        contexts = [
+            commit_references(self.teacher, lesson.teacher, references),
+            *(commit_references(student, lesson.student, references) for student in students),
+        ]
+        if focused:
+            chosen = focus(weight, share)
+            contexts = [context.focused(chosen) for context in contexts]
+            weight, settled = weight.gather(1, chosen), settled.gather(1, chosen)
+        return weight, settled, tuple(contexts)
 
     def segment(self) -> tuple[int, float, float]:
         """A segment of the schedule, its start and its end. One for a group of drawings, so that
@@ -139,22 +174,28 @@ class DistillStage(StudentStage):
     name = "distill"
 
     def __init__(
-        self, config: ModelConfig, options: DistillOptions, seed: int, teacher: Path
+        self,
+        config: ModelConfig,
+        options: DistillOptions,
+        seed: int,
+        teacher: Path,
+        planner: Path | None = None,
+        start: Path | None = None,
     ) -> None:
         options = replace(options, drawing={**options.drawing, "settle": any(options.truth)})
-        super().__init__(config, options, seed, teacher, start=teacher)
+        super().__init__(config, options, seed, teacher, start or teacher, planner)
         self.teacher_steps, self.on_policy = options.teacher_steps, options.on_policy
         segments = len(options.times) - 1
         self.truth = (*options.truth, *[0.0] * (segments - len(options.truth)))
 
     def losses(self, batch: Visit, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
-        for prepared, share in self.shares(batch):
+        for lesson, share in self.shares(batch):
             with mixed_precision(self.studio.device):
-                error = self._error(prepared)
+                error = self._error(lesson)
             yield error * share, {"loss": error.item()}
 
-    def _error(self, prepared: Prepared) -> Tensor:
-        weight, settled, (context, own) = self.contexts(prepared, self.teacher, self.student)
+    def _error(self, lesson: Lesson) -> Tensor:
+        weight, settled, (context, own) = self.contexts(lesson, self.student)
         k, start, end = self.segment()
         with torch.no_grad():
             on_policy = k > 0 and float(torch.rand(())) < self.on_policy

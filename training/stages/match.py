@@ -24,8 +24,8 @@ from training.device import mixed_precision
 from training.frozen import load_model
 from training.models import ModelConfig
 from training.revisits import Visit
-from training.stages.distill import StudentOptions, StudentStage
-from training.window import Context, Prepared, integrate, velocity
+from training.stages.distill import Lesson, StudentOptions, StudentStage
+from training.window import Context, integrate, velocity
 
 # Of a segment, from its end: nearer to it the noise that is added vanishes.
 NEAREST = 0.1
@@ -76,24 +76,24 @@ class MatchStage(StudentStage):
         seed: int,
         teacher: Path,
         start: Path,
+        planner: Path | None = None,
     ) -> None:
-        super().__init__(config, options, seed, teacher, start)
+        super().__init__(config, options, seed, teacher, start, planner)
         self.every = options.every
         self.fake = load_model(teacher, "visualizer", config)
         self.model = nn.ModuleDict({"student": self.student, "fake": self.fake})
 
     def losses(self, batch: Visit, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
-        for prepared, share in self.shares(batch):
+        for lesson, share in self.shares(batch):
             with mixed_precision(self.studio.device):
-                fake, student = self._pair(prepared, learns=step % self.every == 0)
+                fake, student = self._pair(lesson, learns=step % self.every == 0)
             yield fake * share, {"fake": fake.item()}
             if student is not None:
                 yield student * share, {"student": student.item()}
 
-    def _pair(self, prepared: Prepared, learns: bool) -> tuple[Tensor, Tensor | None]:
+    def _pair(self, lesson: Lesson, learns: bool) -> tuple[Tensor, Tensor | None]:
         """The errors of the fake-score network and, where it `learns`, of the student."""
-        models = (self.teacher, self.student, self.fake)
-        weight, _, (context, own, other) = self.contexts(prepared, *models)
+        weight, _, (context, own, other) = self.contexts(lesson, self.student, self.fake)
         k, start, end = self.segment()
         with torch.set_grad_enabled(learns):
             point = self._point(own, k)
