@@ -13,6 +13,7 @@ of references, so padding stays small.
 | target | [B, H, W, 4], straight RGBA | uint8 |
 | weight | [B, h * w], mean 1: characters and props count for more | float32 |
 | settled | [B, h * w]: whether words or references settle what a token shows | bool |
+| markings | [B, M, 4]: those that words and references leave open (`coupling`) | float32 |
 | labels | [B, h * w, G]: what each token shows (`labels.GROUPS`) | int64 |
 | references | [R, H, W, 4], straight RGBA | uint8 |
 | reference_weight | [R, h * w], as `weight` | float32 |
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.commissions import Commission, Commissions, DrawingOptions
+from training.coupling import free_markings
 from training.labels import GROUPS, TOKEN, telling_tokens, token_labels, unsettled_tokens
 from training.pictures import PictureGroup, group_pictures
 from training.samples import Size
@@ -49,6 +51,7 @@ class Drawing:
     target: Tensor
     weight: Tensor
     settled: Tensor
+    markings: Tensor
     labels: Tensor
     references: Tensor
     reference_weight: Tensor
@@ -93,7 +96,7 @@ class DrawingBatches:
         tokens = np.zeros((len(group), max(ends)), np.int64)
         positions = np.zeros((len(group), max(ends), 3), np.float32)
         seen, references, weights, rows, slots, distances, spans = [], [], [], [], [], [], []
-        settled = []
+        settled, markings = [], []
         see = document_rows if self.options.window == "document" else planner_rows
         for row, commission in enumerate(group):
             sequence, picture = commission.sequence, commission.picture
@@ -111,7 +114,9 @@ class DrawingBatches:
                 slots.append(slot)
                 distances.append(picture - j)
             spans.append(see(sequence, picture, kept))
-            settled.append(self._settled(commission, targets[row], kept))
+            shown = [s for s in (commission.earlier[j] for j in kept) if s is not None]
+            settled.append(self._settled(commission.target, targets[row], shown))
+            markings.append(free_markings(commission.target, shown))
         index, mask, shift = pad_rows(spans)
         empty = np.zeros((0, size[1], size[0], 4), np.uint8)
         return Drawing(
@@ -131,6 +136,7 @@ class DrawingBatches:
                 )
             ),
             torch.from_numpy(np.stack(settled)),
+            torch.from_numpy(np.stack(markings)),
             torch.from_numpy(np.stack([_labels(c.target, size) for c in group])),
             torch.from_numpy(np.stack(references) if references else empty),
             torch.from_numpy(np.array(weights, np.float32)),
@@ -140,13 +146,11 @@ class DrawingBatches:
         )
 
     def _settled(
-        self, commission: Commission, pixels: NDArray[np.uint8], kept: Listing[int]
+        self, scene: Scene | None, pixels: NDArray[np.uint8], shown: Listing[Scene]
     ) -> NDArray[np.bool_]:
-        """Per latent token whether words or the references in the window settle it."""
-        scene = commission.target
+        """Per latent token whether words or the references in the window, `shown`, settle it."""
         if scene is None or not self.options.settle:
             return np.ones(pixels.shape[0] * pixels.shape[1] // TOKEN**2, bool)
-        shown = [s for s in (commission.earlier[j] for j in kept) if s is not None]
         return ~unsettled_tokens(scene, pixels, shown).reshape(-1)
 
     def _weight(

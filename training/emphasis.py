@@ -74,11 +74,13 @@ def changed_tokens(
     first where it says one more."""
     changed = np.zeros(len(now), bool)
     for kind, *there, start, stop in SequenceMatcher(None, before, now, False).get_opcodes():
+        if kind == "equal":
+            continue
         new = [i for i in range(start, stop) if now[i] in words]
-        if kind != "equal" and not new and any(before[i] in words for i in range(*there)):
-            new = [start]
-        if kind != "equal":
-            changed[[i for i in new if i < len(now)]] = True
+        if new:
+            changed[new] = True
+        elif any(before[i] in words for i in range(*there)):
+            changed[start : start + 1] = True
     return changed
 
 

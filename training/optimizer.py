@@ -14,7 +14,18 @@ from training.device import quick_dtype
 from training.errors import TrainingError
 from training.recipe import LoopConfig
 
-_EDGES = ("embedding", "enter", "leave", "place", "time", "patch", "table", "merge.2", "probe")
+_EDGES = (
+    "embedding",
+    "enter",
+    "overview",
+    "leave",
+    "place",
+    "time",
+    "patch",
+    "table",
+    "merge.2",
+    "probe",
+)
 
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)

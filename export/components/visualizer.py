@@ -122,6 +122,8 @@ def build_denoise(graph: GraphBuilder, visualizer: Visualizer, times: Sequence[f
     _keep_time_weights(graph, visualizer)
     modulation, added, leave = _look_up(graph, timesteps(graph, visualizer, times))
     x, rope = _enter(graph, visualizer, added)
+    if visualizer.config.visualizer.overview:
+        x = graph.op("Add", x, _overview(graph, visualizer))
     for layer, block in enumerate(parts(visualizer.blocks, VisualizerBlock)):
         with graph.scope(f"blocks.{layer}"):
             rows = _rows(graph, block, modulation)
@@ -206,6 +208,16 @@ def _enter(
     if added is not None:
         x = graph.op("Add", x, added)
     return x, rope_tables(graph, "positions", visualizer.rope_table)
+
+
+def _overview(graph: GraphBuilder, visualizer: Visualizer) -> str:
+    """`Visualizer._overview` [1, 1, W]."""
+    with graph.exact():
+        tokens = graph.op("Shape", "latent", start=1, end=2)
+        root = graph.op("Sqrt", graph.op("Cast", tokens, to=onnx.TensorProto.FLOAT))
+        mean = graph.op("ReduceMean", "latent", graph.ints([1]), keepdims=1)
+        mean = graph.op("Mul", mean, graph.op("Mul", "t", root))
+    return linear(graph, graph.enter(mean), visualizer.overview, "overview")
 
 
 def _places(graph: GraphBuilder, frequency: Array) -> str:

@@ -70,7 +70,8 @@ class PlannerConfig:
 @dataclass(frozen=True)
 class VisualizerConfig:
     """`timestep`: "adaptive" (shared modulation + a table per layer) or "additive" (BAGEL's).
-    `window`: "dpcw", the only one that is built."""
+    `window`: "dpcw", the only one that is built. With `overview` every noise token also sees the
+    mean over all of them, which decides what nothing else settles (`training.coupling`)."""
 
     ffn: int
     latent_channels: int = 48
@@ -78,6 +79,7 @@ class VisualizerConfig:
     window: str = "dpcw"
     time_features: int = 256
     position_features: int = 16
+    overview: bool = False
 
     def __post_init__(self) -> None:
         if self.timestep not in ("adaptive", "additive"):
@@ -119,7 +121,7 @@ CONFIGS: dict[str, ModelConfig] = {
         name="storybook",
         twin=TwinConfig(8, 384, 6, 3, 64, (8, 12, 12)),
         planner=PlannerConfig(2048, 512, VisionConfig(4, 192, 3, 512, stem=(16, 32, 64, 128))),
-        visualizer=VisualizerConfig(1280),
+        visualizer=VisualizerConfig(1280, overview=True),
         vae=_STORYBOOK_VAE,
     ),
     # Small enough to compare ways of training on a CPU; its autoencoder is the storybook's.
@@ -127,14 +129,14 @@ CONFIGS: dict[str, ModelConfig] = {
         name="sketch",
         twin=TwinConfig(6, 192, 3, 3, 64, (8, 12, 12)),
         planner=PlannerConfig(2048, 384, VisionConfig(2, 96, 3, 256, stem=(8, 16, 32, 64))),
-        visualizer=VisualizerConfig(640),
+        visualizer=VisualizerConfig(640, overview=True),
         vae=_STORYBOOK_VAE,
     ),
     "tiny": ModelConfig(
         name="tiny",
         twin=TwinConfig(2, 64, 2, 1, 32, (4, 6, 6)),
         planner=PlannerConfig(2048, 128, VisionConfig(1, 32, 1, 64, stem=(4, 4, 8, 8))),
-        visualizer=VisualizerConfig(128, time_features=32),
+        visualizer=VisualizerConfig(128, time_features=32, overview=True),
         vae=VAEConfig((8, 8, 16, 16), (0, 0, 1, 1)),
     ),
 }

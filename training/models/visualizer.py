@@ -72,6 +72,8 @@ class Visualizer(nn.Module):
         self.time_features = visualizer.time_features
         self.enter = nn.Linear(visualizer.latent_channels, twin.width)
         self.place = nn.Linear(8 * visualizer.position_features, twin.width)
+        if visualizer.overview:
+            self.overview = nn.Linear(visualizer.latent_channels, twin.width, bias=False)
         self.time = nn.Sequential(
             nn.Linear(visualizer.time_features, twin.width),
             nn.SiLU(),
@@ -93,6 +95,8 @@ class Visualizer(nn.Module):
                 std = 0.02 / (math.sqrt(2 * layers) if "out" in name or "down" in name else 1.0)
                 nn.init.normal_(parameter, 0.0, std)
         nn.init.normal_(self.enter.weight, 0.0, self.enter.in_features**-0.5)
+        if self.config.visualizer.overview:
+            nn.init.zeros_(self.overview.weight)
         for block in self.blocks:
             # Open gates: a block that starts closed learns slowly at this depth.
             block.table.data[2].fill_(1.0)
@@ -127,6 +131,11 @@ class Visualizer(nn.Module):
         if not self.adaptive:
             x = x + self.time[2](self.time[1](vector))[:, None]
         return x, vector, modulation
+
+    def _overview(self, latent: Tensor, t: Tensor) -> Tensor:
+        """What every token sees of all [B, 1, W]: their mean, of unit deviation in pure noise."""
+        root = t[:, None, None] * math.sqrt(latent.shape[1])
+        return self.overview(latent.mean(1, keepdim=True) * root)
 
     def _places(self, positions: Tensor, grid: Grid | None) -> Tensor:
         """Cosines and sines of where a token stands, down and right from the middle of the lower
@@ -165,6 +174,8 @@ class Visualizer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The velocity [B, T, C] and the hidden state [B, T, W] behind the middle block."""
         x, vector, modulation = self._enter(latent, positions, t, grid)
+        if self.config.visualizer.overview:
+            x = x + self._overview(latent, t)
         rope = rope_tables(positions, self.rope_table)
         hidden = x
         for i, (block, (k_window, v_window)) in enumerate(zip(self.blocks, window, strict=True)):

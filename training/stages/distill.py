@@ -19,8 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from training.coupling import coupled_noise, decided_weight
 from training.device import mixed_precision
 from training.drawing import Drawing
+from training.errors import TrainingError
 from training.frozen import load_frozen, load_model, open_studio
 from training.models import ModelConfig, Visualizer
 from training.revisits import Revisits, Visit
@@ -66,11 +68,14 @@ class StudentOptions:
 class DistillOptions(StudentOptions):
     """`on_policy` is the share of starts that the student itself reached from noise, so it learns
     to continue from its own mistakes. `truth` says for each segment, the noisiest first, how much
-    of the target is the truth on settled tokens; none in the segments that it does not name."""
+    of the target is the truth on settled tokens; none in the segments that it does not name. With
+    `coupled` the noise of noised truths settles what nothing else does, and there the truth alone
+    is the target."""
 
     teacher_steps: int = 4
     on_policy: float = 0.3
     truth: tuple[float, ...] = ()
+    coupled: bool = False
 
 
 def fewer_steps(times: Sequence[float]) -> dict[str, list[float]]:
@@ -182,11 +187,18 @@ class DistillStage(StudentStage):
         planner: Path | None = None,
         start: Path | None = None,
     ) -> None:
-        options = replace(options, drawing={**options.drawing, "settle": any(options.truth)})
+        settle = options.coupled or any(options.truth)
+        options = replace(options, drawing={**options.drawing, "settle": settle})
         super().__init__(config, options, seed, teacher, start or teacher, planner)
         self.teacher_steps, self.on_policy = options.teacher_steps, options.on_policy
         segments = len(options.times) - 1
+        if len(options.truth) > segments:
+            raise TrainingError(
+                f"truth: expected a share for each of {segments} segments at most, found "
+                f"{len(options.truth)}"
+            )
         self.truth = (*options.truth, *[0.0] * (segments - len(options.truth)))
+        self.coupled = options.coupled
 
     def losses(self, batch: Visit, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         for lesson, share in self.shares(batch):
@@ -199,16 +211,26 @@ class DistillStage(StudentStage):
         k, start, end = self.segment()
         with torch.no_grad():
             on_policy = k > 0 and float(torch.rand(())) < self.on_policy
-            x = self._reached(own, k) if on_policy else self._noised(own, start)
-            target = (x - self._follow(context, x, start, end)) / (start - end)
+            if on_policy:
+                x = self._reached(own, k)
+            else:
+                x = self._noised(own, start, lesson.student.drawing.markings)
+            share = torch.zeros_like(settled)
             if not on_policy:
-                share = self.truth[k] * settled[..., None]
-                target = target.lerp((x - own.clean) / start, share)
+                share = self.truth[k] * settled
+                if self.coupled:
+                    share, weight = share + (1 - settled), decided_weight(weight, settled)
+            target = (x - own.clean) / start
+            if bool((share < 1).any()):
+                led = (x - self._follow(context, x, start, end)) / (start - end)
+                target = led.lerp(target, share[..., None])
         missed = (velocity(self.student, own, x, start) - target) @ self.metric
         return (missed.square().mean(-1) * weight).mean()
 
-    def _noised(self, context: Context, t: float) -> Tensor:
-        return (1 - t) * context.clean + t * torch.randn_like(context.clean)
+    def _noised(self, context: Context, t: float, markings: Tensor) -> Tensor:
+        clean = context.clean
+        noise = coupled_noise(clean, markings) if self.coupled else torch.randn_like(clean)
+        return (1 - t) * clean + t * noise
 
     def _reached(self, context: Context, segment: int) -> Tensor:
         """Where the student's own steps lead from noise."""

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from training.coupling import coupled_noise, decided_weight
 from training.device import mixed_precision
 from training.drawing import Drawing
 from training.frozen import load_model, open_studio
@@ -46,7 +47,8 @@ class VisualizerOptions:
     the share `focus_share` of the batches only the share `focus` of the tokens is there, rather
     those under figures than others. In the share `on_policy` the model goes on from where its own
     steps led, towards the truth where words and references settle it,
-    and so learns to mend what it began badly. `probe_weight` weighs the probe's loss. `pixel_share`
+    and so learns to mend what it began badly. With `coupled` the noise of noised truths settles
+    what nothing else does. `probe_weight` weighs the probe's loss. `pixel_share`
     of the velocity's error is weighed as the decoder shows it in pixels. Blocks of `block` batches
     are gone through `visits` times. `sample_shift` moves the steps of drawing towards noise, in
     samples and in what is exported."""
@@ -57,6 +59,7 @@ class VisualizerOptions:
     time_mean: float = 0.0
     time_deviation: float = 1.0
     on_policy: float = 0.0
+    coupled: bool = False
     condition_dropout: float = 0.05
     focus: float = 0.45
     focus_share: float = 0.8
@@ -79,7 +82,7 @@ class VisualizerStage:
         start: Path | None = None,
     ) -> None:
         self.options = options
-        drawing = {**options.drawing, "settle": options.on_policy > 0}
+        drawing = {**options.drawing, "settle": options.coupled or options.on_policy > 0}
         self.studio = open_studio(config, drawing, seed, planner, vae)
         self.batches: Revisits[list[Prepared]] = Revisits(
             self.studio.batches, options.block, options.visits
@@ -136,15 +139,18 @@ class VisualizerStage:
         weight = token_weight(drawing, options.scale_down).repeat(count, 1)
         labels = token_labels(drawing, options.scale_down).repeat(count, 1, 1)
         on_policy = float(torch.rand(())) < options.on_policy
-        # Its own steps have chosen what nothing settles; the truth there would teach it to waver.
+        settled = settled_tokens(drawing, options.scale_down).repeat(count, 1)
         counted = weight
         if on_policy:
-            counted = weight * settled_tokens(drawing, options.scale_down).repeat(count, 1)
+            # Its own steps have chosen what nothing settles; the truth would teach it to waver.
+            counted = weight * settled
+        elif options.coupled:
+            counted = decided_weight(weight, settled)
         if focused:
             chosen = focus(weight, options.focus)
             many, labels = many.focused(chosen), take_tokens(labels, chosen)
             counted = counted.gather(1, chosen)
-        x, t = self._own_way(many) if on_policy else self._noised(many)
+        x, t = self._own_way(many) if on_policy else self._noised(many, drawing.markings)
         v = (x - many.clean) / t[:, None, None]
         drawn, hidden = self.visualizer.observed(
             x, many.positions, t, many.window, many.mask, many.grid
@@ -153,10 +159,14 @@ class VisualizerStage:
         error = (missed.square().mean(-1) * counted).mean()
         return error, self.probe(hidden, labels)
 
-    def _noised(self, many: Context) -> tuple[Tensor, Tensor]:
+    def _noised(self, many: Context, markings: Tensor) -> tuple[Tensor, Tensor]:
         """Noised truths x [B, T, C] and their times [B]."""
         options = self.options
-        noise = torch.randn_like(many.clean)
+        if options.coupled:
+            count = len(many.clean) // len(markings)
+            noise = coupled_noise(many.clean, markings.repeat(count, 1, 1))
+        else:
+            noise = torch.randn_like(many.clean)
         t = torch.randn(len(noise), device=noise.device)
         t = (t * options.time_deviation + options.time_mean).sigmoid()
         return (1 - t[:, None, None]) * many.clean + t[:, None, None] * noise, t
