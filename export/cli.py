@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--plugin", type=Path, metavar="LIBRARY",
         help="TensorRT plugin with weft::DPCWAttention to compile into engines")  # fmt: skip
     add("--capacity", type=int, default=4096, help="planner cache slots (default 4096)")
-    add("--max-references", type=int, default=3, help="pictures in a window (default 3)")
+    add("--max-references", type=int, default=4, help="pictures in a window (default 4)")
     add("--report", type=Path, metavar="FILE", help="write the report as JSON")
     add("--quiet", action="store_true", help="no progress")
     add("--json", action="store_true", help="print the result as the last line")
