@@ -221,7 +221,7 @@ class DistillStage(StudentStage):
                 if self.coupled:
                     share, weight = share + (1 - settled), decided_weight(weight, settled)
             target = (x - own.clean) / start
-            if bool((share < 1).any()):
+            if on_policy or not self.coupled or self.truth[k] < 1:
                 led = (x - self._follow(context, x, start, end)) / (start - end)
                 target = led.lerp(target, share[..., None])
         missed = (velocity(self.student, own, x, start) - target) @ self.metric
