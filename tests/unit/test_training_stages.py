@@ -209,7 +209,12 @@ def test_visualizer_stage(
     tmp_path: Path, checkpoint: Path, scale_down: int, pixel_share: float
 ) -> None:
     options = VisualizerOptions(
-        DRAWING, scale_down=scale_down, pixel_share=pixel_share, sample_steps=1, sample_shift=3.0
+        DRAWING,
+        scale_down=scale_down,
+        pixel_share=pixel_share,
+        coupled=pixel_share > 0,
+        sample_steps=1,
+        sample_shift=3.0,
     )
     stage = VisualizerStage(TINY, options, 0, planner=checkpoint, vae=checkpoint, start=checkpoint)
     before = {n: p.clone() for n, p in stage.model.named_parameters()}
