@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from training.coupling import coupled_noise
 from training.device import mixed_precision, moved
 from training.drawing import Drawing
 from training.models import VAE, Planner, Visualizer
@@ -24,16 +25,17 @@ def write_sheet(
     scale_down: int,
     times: list[float],
 ) -> None:
-    """Two rows per drawing group, written as one PNG; noise is the same every time."""
+    """Two rows per drawing group, written as one PNG. Noise is the same every time, and asks for
+    the truth's markings where nothing else does."""
     planner, visualizer, vae = models
     device = vae.shift.device
-    generator = torch.Generator().manual_seed(0)
     rows = []
-    for drawing in drawings:
+    for number, drawing in enumerate(drawings):
         drawing = moved(drawing, device)
-        with mixed_precision(device):
+        with mixed_precision(device), torch.random.fork_rng():
+            torch.manual_seed(number)
             context = build_context(planner, visualizer, vae, drawing, scale_down)
-            noise = torch.randn(context.clean.shape, generator=generator).to(device)
+            noise = coupled_noise(context.clean, drawing.markings)
             drawn = integrate(visualizer, context, noise, times)
         for latent in (context.clean, drawn):
             pictures = straight(vae.decode(grid_of(latent, *context.grid))).cpu().numpy()
