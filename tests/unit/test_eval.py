@@ -22,7 +22,7 @@ from benchmarks.quality.narration import contradictions
 from benchmarks.quality.report import Row, table
 from benchmarks.quality.suites import SUITES, USUAL
 from benchmarks.quality.suites.reference import kept
-from benchmarks.quality.suites.story import Page, pages_of_truth, recurring, restated
+from benchmarks.quality.suites.story import Page, heeded, pages_of_truth, recurring, restated
 from tests.fake_bundle import fake_engines, make_bundle
 from training.storyworld.facts import (
     identity,
@@ -138,6 +138,19 @@ def test_a_changed_character_is_noticed() -> None:
     tally = recurring(spoilt)
     assert tally.right["named"] < tally.judged["named"]
     assert tally.right["markings"] < tally.judged["markings"]
+
+
+def test_stories_show_what_their_prompts_ask_for() -> None:
+    for example in story_examples(6):
+        pages = pages_of_truth(example, [None] * 12)
+        assert heeded(example.asked, pages).all_right
+    (kind, *_) = example.asked["characters"]
+    other = [replace(p, dense=p.dense.replace(kind["kind"], "unicorn")) for p in pages]
+    assert "kind" in heeded(example.asked, other).wrong
+    assert heeded({"place": "moon", "style": "oil", "props": ["sword"]}, pages).wrong == [
+        "place", "props", "style",
+    ]  # fmt: skip
+    assert heeded({"style": "ink"}, []).wrong == ["style"]
 
 
 def test_narration_is_held_against_the_picture() -> None:

@@ -7,8 +7,9 @@ not against a text, so what is drawn wrongly but stays the same counts as the sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.quality.evaluation import Evaluation, Result
 from benchmarks.quality.examples import Example, story_examples
@@ -56,7 +57,8 @@ def story(evaluation: Evaluation) -> Result:
     examples = story_examples(evaluation.count(SHARE), PICTURES)
     documents = evaluation.documents("story", examples, max_images=MOST)
     told, best = told_and_true(evaluation, examples, documents)
-    rows = [*_count_rows(examples, documents), *_identity_rows(told, best)]
+    rows = [*_count_rows(examples, documents), _asked_row(examples, told, best)]
+    rows += _identity_rows(told, best)
     rows += [*_text_rows(told, best), *_picture_rows(told, best)]
     panels = [
         Panel(image.pixels, page.text.strip(), "")
@@ -152,6 +154,40 @@ def restated(pages: Pages) -> Tally:
             tally.add("color", later.described.color == first.described.color)
             tally.add("accessory", later.described.accessory == first.described.accessory)
     return tally
+
+
+def heeded(asked: Mapping[str, Any], pages: Pages) -> Tally:
+    """What the prompt asks for, looked for in the dense prompts: characters, the place and things
+    somewhere, the style everywhere."""
+    tally, told = Tally(), [page.described for page in pages]
+    everybody = [c for page in told for c in page.characters]
+    for character in asked.get("characters", ()):
+        named = [c for c in everybody if c.kind == character["kind"]]
+        tally.add("kind", bool(named))
+        if "color" in character:
+            tally.add("color", any(c.color == character["color"] for c in named))
+        if character.get("accessory"):
+            tally.add("accessory", any(_worn(c) == character["accessory"] for c in named))
+    if "place" in asked:
+        tally.add("place", any(page.place == asked["place"] for page in told))
+    for kind in asked.get("props", ()):
+        tally.add("props", any(prop.kind == kind for page in told for prop in page.props))
+    if "style" in asked:
+        tally.add("style", bool(told) and all(page.style == asked["style"] for page in told))
+    return tally
+
+
+def _worn(character: ReadCharacter) -> str:
+    worn = character.accessory
+    return f"{worn.color} {worn.kind}" if worn else ""
+
+
+def _asked_row(examples: Sequence[Example], told: Sequence[Pages], best: Sequence[Pages]) -> Row:
+    found, ceiling = (
+        total([heeded(e.asked, pages) for e, pages in zip(examples, stories, strict=True)])
+        for stories in (told, best)
+    )
+    return share_row("story", "what the prompt asks for is in the dense prompts", found, ceiling)
 
 
 def _identity_rows(told: Sequence[Pages], best: Sequence[Pages]) -> list[Row]:
