@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.sequence import EOS, IMAGE, IMAGINE
+from training.sequence import ASSISTANT, EOS, IMAGE, IMAGINE, USER
 from training.storyworld.documents.cast import NAMES, PRONOUNS
 from training.storyworld.scene import (
     ACCESSORIES,
@@ -82,6 +82,27 @@ def changed_tokens(
         elif any(before[i] in words for i in range(*there)):
             changed[start : start + 1] = True
     return changed
+
+
+def heeding_tokens(
+    tokens: NDArray[np.int64], spelled: Listing[str], words: Container[int]
+) -> NDArray[np.bool_]:
+    """Which of the tokens [S] are `words` of the user's turn that its answer says for the first or
+    the second time, in its text and in a dense prompt; the token i is spelled `spelled[i]`."""
+    heeding = np.zeros(len(tokens), bool)
+    left: dict[str, int] = {}
+    asking = False
+    for i, token in enumerate(tokens.tolist()):
+        if token in (USER, ASSISTANT):
+            asking = token == USER
+            left = {} if asking else left
+        elif token in words:
+            word = spelled[token].strip().lower()
+            if asking:
+                left[word] = 2
+            elif left.get(word, 0):
+                heeding[i], left[word] = True, left[word] - 1
+    return heeding
 
 
 @lru_cache

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from training.emphasis import (
     changed_tokens,
+    heeding_tokens,
     listed_words,
     name_words,
     numbering_tokens,
@@ -69,7 +70,9 @@ class PlannerOptions:
     at the beginning of dense prompts; `seeing` times kinds, accessories and props where the user
     gave pictures; `listing` times places, times, weathers and actions in a series, where a list
     says what each picture shows; `changing` times what an edit or a conversation changes of the
-    picture before, a word or two among all that is to be kept.
+    picture before, a word or two among all that is to be kept; `heeding` times what the user's
+    words name where a story or a guide first says it, for a friend who was asked for may come
+    pages later.
 
     With `data`, a folder of shards, the documents are those, and shares and `tasks` say nothing.
 
@@ -93,6 +96,7 @@ class PlannerOptions:
     seeing: float = 1.0
     listing: float = 1.0
     changing: float = 1.0
+    heeding: float = 1.0
     looks: int = 0
     looking_steps: int = 0
     probe_weight: float = 0.3
@@ -215,7 +219,11 @@ class PlannerBatches:
         listing = np.where(listed, options.listing, 1.0)
         changes = task in ("edit", "chat") and self._changes(document, sequence)
         changing = np.where(changes, options.changing, 1.0)
-        often = turning * referring * numbering * seeing * listing * changing
+        heeds = task in ("story", "guide") and heeding_tokens(
+            tokens, spellings(self.path), slot_words(self.path)
+        )
+        heeding = np.where(heeds, options.heeding, 1.0)
+        often = turning * referring * numbering * seeing * listing * changing * heeding
         return (learned * often).astype(np.float32)
 
     def _changes(self, document: Document, sequence: Sequence) -> NDArray[np.bool_]:

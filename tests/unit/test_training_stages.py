@@ -22,9 +22,11 @@ from training.drawing import (  # noqa: E402
 from training.emphasis import (  # noqa: E402
     FIRST_WORDS,
     changed_tokens,
+    heeding_tokens,
     name_words,
     referring_words,
     slot_words,
+    spellings,
     turning_points,
 )
 from training.errors import TrainingError  # noqa: E402
@@ -40,6 +42,7 @@ from training.sequence import (  # noqa: E402
     EOS,
     IMAGE,
     IMAGINE,
+    USER,
     build_sequence,
 )
 from training.stages.distill import DistillOptions, DistillStage  # noqa: E402
@@ -158,6 +161,20 @@ def test_referring_words_are_pronouns_and_names_after_the_first() -> None:
     assert words == ["Wren", "Gus", "she", "Gus", "her", "Wren"]
 
 
+def test_heeding_tokens_are_what_was_asked_for_where_it_is_said_first() -> None:
+    path = SHIPPED / "tokenizer.json"
+    tokenizer = load_tokenizer(path)
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    answer = "A bear met a fox. ink picture: a red fox, standing; a fox and an owl"
+    tokens = np.array([USER, *ids("A fox and a bear"), ASSISTANT, *ids(answer), USER, EOS])
+    found = tokens[heeding_tokens(tokens, spellings(path), slot_words(path))]
+    words = [tokenizer.decode([int(t)]).strip() for t in found]
+    assert words == ["bear", "fox", "fox"]
+
+
 def test_changed_tokens_are_the_words_that_differ_and_what_follows_a_word_left_out() -> None:
     path = SHIPPED / "tokenizer.json"
     tokenizer = load_tokenizer(path)
@@ -182,7 +199,7 @@ def test_changed_tokens_are_the_words_that_differ_and_what_follows_a_word_left_o
 @pytest.mark.parametrize(
     ("option", "task"),
     [("turning", "story"), ("referring", "story"), ("numbering", "story"), ("seeing", "edit"),
-     ("listing", "series"), ("changing", "edit"), ("changing", "chat")],
+     ("listing", "series"), ("changing", "edit"), ("changing", "chat"), ("heeding", "story")],
 )  # fmt: skip
 def test_weights_of_the_planners_loss(checkpoint: Path, option: str, task: str) -> None:
     planner = load_checkpoint(checkpoint).planner
