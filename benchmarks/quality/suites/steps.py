@@ -29,17 +29,21 @@ def steps(evaluation: Evaluation) -> Result:
         samples = generate_samples(evaluation.with_steps(number), count)
         result.rows += _rows(number, samples)
         result.panels += [
-            Panel(first_picture(s.document), f"{number} steps: {s.example.words}")
+            Panel(first_picture(s.document), f"{_name(number)}: {s.example.words}")
             for s in samples[: result.columns]
         ]
     return result
+
+
+def _name(number: int) -> str:
+    return f"{number} step{'s' if number > 1 else ''}"
 
 
 def _rows(number: int, samples: list[Sample]) -> list[Row]:
     asked = total([judge(s.asked, s.seen) for s in samples])
     dense = total([judge(wanted_from_dense(s.dense), s.seen) for s in samples if s.dense])
     seconds = [picture.total_s for s in samples for picture in s.document.stats.images]
-    name = f"{number} step{'s' if number > 1 else ''}"
+    name = _name(number)
     return [
         share_row("steps", f"{name}: slots right, by the prompt", asked),
         share_row("steps", f"{name}: slots right, by the dense prompt", dense),
