@@ -12,10 +12,11 @@ from runtime.document import Document
 from runtime.engines import DeviceReport, Engines, check_device, open_engines
 from runtime.errors import BundleMissing, OptionError
 from runtime.events import Event
-from runtime.grid import all_grids
+from runtime.grid import all_grids, grid_of_size
 from runtime.integrity import verify_once
 from runtime.memory import MemoryPlan, plan_memory
 from runtime.options import Reuse
+from runtime.pixels import decode, encode
 from runtime.references import References
 from runtime.request import alphabet_of, countdown_of
 from runtime.session import Session
@@ -24,6 +25,9 @@ from runtime.window import WindowBuilder
 
 if TYPE_CHECKING:
     from typing import Unpack
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from runtime.options import GenerateOptions
     from runtime.prompt import Prompt
@@ -121,6 +125,14 @@ class Runtime:
         from runtime.archive import restore_session
 
         return restore_session(self, Path(folder))
+
+    def reconstruct(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A picture through the autoencoder and back, straight RGBA [H, W, 4]: what its latent
+        keeps. Raises `OptionError` where the bundle has no pictures of its size."""
+        grid = grid_of_size((pixels.shape[1], pixels.shape[0]), self.bundle.manifest.image)
+        with self.lock:
+            latent = encode(self.engines["vae_encode"], pixels)
+            return decode(self.engines["vae_decode"], latent, grid)
 
     def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Document:
         """One document in a session of its own."""

@@ -194,6 +194,13 @@ def test_given_pictures_are_seen_and_referenced(rt: Runtime) -> None:
     assert not same(with_picture, without)
 
 
+def test_a_picture_goes_through_the_autoencoder_and_back(rt: Runtime) -> None:
+    back = rt.reconstruct(np.full((32, 64, 4), 128, np.uint8))
+    assert back.shape == (32, 64, 4) and back.dtype == np.uint8
+    with pytest.raises(OptionError, match="size"):
+        rt.reconstruct(np.zeros((30, 64, 4), np.uint8))
+
+
 def test_options_are_kept(rt: Runtime) -> None:
     document = rt.generate(PROMPT, size=(128, 64), steps=1, max_images=2)
     assert [i.size for i in document.images] == [(128, 64)] * 2

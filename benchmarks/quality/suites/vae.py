@@ -20,8 +20,6 @@ from benchmarks.quality.fidelity import premultiplied, psnr
 from benchmarks.quality.readings import Pixels
 from benchmarks.quality.report import Row, mean_row, share_row
 from benchmarks.quality.sheet import Panel
-from runtime.grid import grid_of_size
-from runtime.pixels import decode, encode
 from training.storyworld.facts import Tally, judge, total
 from training.storyworld.reader import Reading
 from training.storyworld.render import render
@@ -63,7 +61,7 @@ def vae(evaluation: Evaluation) -> Result:
     back = []
     for number, pixels in enumerate(true):
         evaluation.say(f"vae {number + 1}/{len(true)}")
-        back.append(there_and_back(evaluation, pixels))
+        back.append(evaluation.runtime.reconstruct(pixels))
     seen, best = evaluation.read(back), evaluation.read_scenes(scenes)
     trips = [Trip(*parts) for parts in zip(scenes, true, back, seen, best, strict=True)]
     panels = [
@@ -75,13 +73,6 @@ def vae(evaluation: Evaluation) -> Result:
         )
     ]
     return Result(_rows(trips), panels, 6, [_to_dict(t) for t in trips])
-
-
-def there_and_back(evaluation: Evaluation, pixels: Pixels) -> Pixels:
-    """Through the bundle's encoder and decoder."""
-    engines, image = evaluation.runtime.engines, evaluation.runtime.bundle.manifest.image
-    grid = grid_of_size((pixels.shape[1], pixels.shape[0]), image)
-    return decode(engines["vae_decode"], encode(engines["vae_encode"], pixels), grid)
 
 
 def _rows(trips: Sequence[Trip]) -> list[Row]:
