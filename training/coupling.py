@@ -55,9 +55,10 @@ def code_of(markings: Tensor) -> Tensor:
 
 
 def coupled_noise(clean: Tensor, markings: Tensor) -> Tensor:
-    """Noise like `clean` [B, T, C] whose means over T say the free `markings` [B, M, 4]."""
+    """Noise like `clean` [B, T, C] whose means over T say the free `markings` [B, M, 4], as far as
+    there are channels."""
     noise, root = torch.randn_like(clean), math.sqrt(clean.shape[1])
-    code = code_of(markings)
+    code = code_of(markings)[:, : clean.shape[2]]
     mean = noise[..., : code.shape[1]].mean(1)
     moved = torch.where(code.isnan(), 0.0, code / root - mean)
     noise[..., : code.shape[1]] += moved[:, None]

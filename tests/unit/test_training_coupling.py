@@ -52,6 +52,11 @@ def test_coupled_noise_is_noise_and_its_mean_says_the_markings() -> None:
     assert torch.equal(form.floor(), markings[:, 0, 0])
 
 
+def test_few_channels_say_what_they_can() -> None:
+    noise = coupled_noise(torch.zeros(3, 9, 4), uniform_markings(3))
+    assert noise.shape == (3, 9, 4) and not noise.isnan().any()
+
+
 def test_markings_that_are_known_leave_the_noise_alone() -> None:
     markings = torch.full((2, MAX_CHARACTERS, 4), torch.nan)
     torch.manual_seed(1)
