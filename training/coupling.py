@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.labels import known_markings
 from training.storyworld.scene import FORMS, MAX_CHARACTERS, Scene
 
 CODE = 5
@@ -34,7 +35,7 @@ _EDGE = 1e-4
 def free_markings(scene: Scene | None, earlier: Sequence[Scene]) -> NDArray[np.float32]:
     """float32 [M, 4]: the markings of the scene's figures that no `earlier` picture shows."""
     free = np.full((MAX_CHARACTERS, 4), np.nan, np.float32)
-    known = {c.markings for s in earlier for c in s.characters}
+    known = known_markings(earlier)
     for i, character in enumerate(scene.characters if scene is not None else ()):
         m = character.markings
         if m not in known:

@@ -137,7 +137,7 @@ def telling_tokens(
 ) -> NDArray[np.bool_]:
     """Which latent tokens [h, w] of `scene`, drawn as `pixels`, show accessories, or markings that
     `earlier` pictures show too."""
-    known = _known_markings(earlier)
+    known = known_markings(earlier)
     plain = tuple(
         replace(_remarked(c) if c.markings in known else c, accessory=None)
         for c in scene.characters
@@ -150,12 +150,13 @@ def unsettled_tokens(
 ) -> NDArray[np.bool_]:
     """Which latent tokens [h, w] show what neither words nor `earlier` pictures settle: markings
     that are seen for the first time."""
-    known = _known_markings(earlier)
+    known = known_markings(earlier)
     other = tuple(c if c.markings in known else _remarked(c) for c in scene.characters)
     return _changed(scene, pixels, other)
 
 
-def _known_markings(earlier: Sequence[Scene]) -> set[Markings]:
+def known_markings(earlier: Sequence[Scene]) -> set[Markings]:
+    """The markings of all figures of `earlier` scenes."""
     return {c.markings for s in earlier for c in s.characters}
 
 

@@ -205,26 +205,25 @@ class PlannerBatches:
 
     def _weight(self, document: Document, sequence: Sequence) -> NDArray[np.float32]:
         """How often each token counts in the loss."""
-        task, tokens, learned = document.task, sequence.tokens, sequence.loss_mask
+        task, tokens, options, path = document.task, sequence.tokens, self.options, self.path
         given = any(span.given for span in sequence.pictures)
-        options = self.options
-        turning = np.where(turning_points(tokens), options.turning, 1.0)
-        refers = referring_words(tokens, *name_words(self.path))
-        referring = np.where(refers, options.referring, 1.0)
-        numbers = numbering_tokens(tokens, spellings(self.path))
-        numbering = np.where(numbers, options.numbering, 1.0)
-        seen = np.isin(tokens, thing_words(self.path)) if given else np.zeros(len(tokens), bool)
-        seeing = np.where(seen, options.seeing, 1.0)
-        listed = task == "series" and np.isin(tokens, listed_words(self.path))
-        listing = np.where(listed, options.listing, 1.0)
-        changes = task in ("edit", "chat") and self._changes(document, sequence)
-        changing = np.where(changes, options.changing, 1.0)
-        heeds = task in ("story", "guide") and heeding_tokens(
-            tokens, spellings(self.path), slot_words(self.path)
-        )
-        heeding = np.where(heeds, options.heeding, 1.0)
-        often = turning * referring * numbering * seeing * listing * changing * heeding
-        return (learned * often).astype(np.float32)
+        often = sequence.loss_mask.astype(np.float32)
+        for times, applies, which in (
+            (options.turning, True, lambda: turning_points(tokens)),
+            (options.referring, True, lambda: referring_words(tokens, *name_words(path))),
+            (options.numbering, True, lambda: numbering_tokens(tokens, spellings(path))),
+            (options.seeing, given, lambda: np.isin(tokens, thing_words(path))),
+            (options.listing, task == "series", lambda: np.isin(tokens, listed_words(path))),
+            (options.changing, task in ("edit", "chat"), lambda: self._changes(document, sequence)),
+            (
+                options.heeding,
+                task in ("story", "guide"),
+                lambda: heeding_tokens(tokens, spellings(path), slot_words(path)),
+            ),
+        ):
+            if applies and times != 1.0:
+                often[which()] *= times
+        return often
 
     def _changes(self, document: Document, sequence: Sequence) -> NDArray[np.bool_]:
         """Which tokens [S] of the dense prompts differ from what the picture before shows."""

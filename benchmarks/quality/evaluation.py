@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.examples import USUAL_SIZE, Example
+from benchmarks.quality.examples import Example
 from benchmarks.quality.readings import Pixels, Read
 from benchmarks.quality.report import Row
 from benchmarks.quality.sheet import Panel
@@ -106,9 +106,8 @@ class Evaluation:
 
     @property
     def size(self) -> tuple[int, int]:
-        """For suites that draw nothing: the usual size, smaller where the bundle's pictures are."""
-        image = self.runtime.bundle.manifest.image
-        return min(USUAL_SIZE, image.default_size)
+        """The bundle's usual size, for pictures of one size."""
+        return self.runtime.bundle.manifest.image.default_size
 
     def generate(
         self, prompt: Sequence[str | NDArray[np.uint8]], number: int, **options: Any

@@ -305,7 +305,7 @@ def test_a_student_of_another_planner_learns_what_its_teacher_draws_with_its_own
     drawings = stage.studio.batches(0)
     lessons = stage._prepare(drawings)
     for lesson, drawing in zip(lessons, drawings, strict=True):
-        true = planner_window(stage.planner, drawing)[0][0]
+        true = planner_window(stage.teachers_planner, drawing)[0][0]
         own, other = lesson.teacher.window[0][0].float(), lesson.student.window[0][0].float()
         assert (own - true).norm() < 0.02 * true.norm() < (other - true).norm()
         assert lesson.teacher.clean is lesson.student.clean

@@ -101,9 +101,9 @@ class StudentStage:
     ) -> None:
         self.options = options
         self.studio = open_studio(config, options.drawing, seed, planner or teacher, teacher)
-        self.planner = self.studio.planner
+        self.teachers_planner = self.studio.planner
         if planner is not None:
-            self.planner = load_frozen(teacher, "planner", config)
+            self.teachers_planner = load_frozen(teacher, "planner", config)
         self.batches: Revisits[list[Lesson]] = Revisits(
             self.studio.batches, options.block, options.visits
         )
@@ -114,7 +114,7 @@ class StudentStage:
 
     def to(self, device: torch.device) -> None:
         self.studio.to(device)
-        self.planner.to(device)
+        self.teachers_planner.to(device)
         self.teacher.to(device)
         self.model.to(device)
         self.metric = self.metric.to(device)
@@ -128,10 +128,10 @@ class StudentStage:
 
     def _prepare(self, batch: list[Drawing]) -> list[Lesson]:
         seen = self.studio.prepare(batch, self.options.scale_down)
-        if self.planner is self.studio.planner:
+        if self.teachers_planner is self.studio.planner:
             return [Lesson(prepared, prepared) for prepared in seen]
         with mixed_precision(self.studio.device):
-            windows = [planner_window(self.planner, prepared.drawing) for prepared in seen]
+            windows = [planner_window(self.teachers_planner, prepared.drawing) for prepared in seen]
         return [
             Lesson(replace(prepared, window=window), prepared)
             for prepared, window in zip(seen, windows, strict=True)
@@ -163,6 +163,11 @@ class StudentStage:
         times = self.options.times
         k = int(torch.randint(len(times) - 1, ()))
         return k, times[k], times[k + 1]
+
+    def reached(self, context: Context, segment: int) -> Tensor:
+        """Where the student's own steps lead from noise: x at the segment's start."""
+        noise, times = torch.randn_like(context.clean), list(self.options.times[: segment + 1])
+        return integrate(self.student, context, noise, times)
 
     def save(self, folder: Path, step: int) -> None:
         schedule = fewer_steps(self.options.times)
@@ -212,7 +217,7 @@ class DistillStage(StudentStage):
         with torch.no_grad():
             on_policy = k > 0 and float(torch.rand(())) < self.on_policy
             if on_policy:
-                x = self._reached(own, k)
+                x = self.reached(own, k)
             else:
                 x = self._noised(own, start, lesson.student.drawing.markings)
             share = torch.zeros_like(settled)
@@ -231,11 +236,6 @@ class DistillStage(StudentStage):
         clean = context.clean
         noise = coupled_noise(clean, markings) if self.coupled else torch.randn_like(clean)
         return (1 - t) * clean + t * noise
-
-    def _reached(self, context: Context, segment: int) -> Tensor:
-        """Where the student's own steps lead from noise."""
-        noise, times = torch.randn_like(context.clean), list(self.options.times[: segment + 1])
-        return integrate(self.student, context, noise, times)
 
     def _follow(self, context: Context, x: Tensor, start: float, end: float) -> Tensor:
         """The teacher's ODE from `start` to `end`."""

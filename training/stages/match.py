@@ -25,7 +25,7 @@ from training.frozen import load_model
 from training.models import ModelConfig
 from training.revisits import Visit
 from training.stages.distill import Lesson, StudentOptions, StudentStage
-from training.window import Context, integrate, velocity
+from training.window import Context, velocity
 
 # Of a segment, from its end: nearer to it the noise that is added vanishes.
 NEAREST = 0.1
@@ -115,7 +115,5 @@ class MatchStage(StudentStage):
 
     def _point(self, own: Context, k: int) -> Tensor:
         """Where the student's step through segment `k` ends, from its own way there."""
-        times = list(self.options.times)
-        noise = torch.randn_like(own.clean)
-        x = integrate(self.student, own, noise, times[: k + 1])
+        x, times = self.reached(own, k), self.options.times
         return x + (times[k + 1] - times[k]) * velocity(self.student, own, x, times[k])

@@ -82,7 +82,7 @@ def _drawn(
     evaluation: Evaluation, way: str, examples: Sequence[Example], options: dict[str, Any]
 ) -> list[Variants]:
     # Pictures of one size, so that they can be compared.
-    fixed = {"size": evaluation.runtime.bundle.manifest.image.default_size, **options}
+    fixed = {"size": evaluation.size, **options}
     found = []
     for number, example in enumerate(examples):
         evaluation.say(f"{way} {number + 1}/{len(examples)}")
