@@ -84,8 +84,9 @@ def layer_errors(
             weight, activation = _quantizers(precision, scales.get(path, 1.0))
             with quantized(group, weight, activation):
                 found = results(name, subject)
+            # `max` and `sorted` do not see NaN; an infinite error is beyond any budget.
             worst = max(
-                float((f - e).norm() / e.norm().clamp_min(1e-12))
+                float(((f - e).norm() / e.norm().clamp_min(1e-12)).nan_to_num(torch.inf))
                 for f, e in zip(found, expected, strict=True)
             )
             errors[path] = float(f"{worst:.2e}")

@@ -34,6 +34,7 @@ from runtime.bundle import (
     component_of,
 )
 from runtime.interfaces import CacheGeometry, ImageGeometry, component_interfaces
+from runtime.strict import from_json
 from training.models import ModelConfig
 from training.storyworld.text import counted_down
 
@@ -89,14 +90,20 @@ def schedule_of(training: dict[str, Any]) -> Schedule:
     if not found:
         even = {str(n): tuple(1 - i / n for i in range(n + 1)) for n in EVEN_STEPS}
         return Schedule(even, 8)
-    if not isinstance(found, dict) or not all(isinstance(v, list) for v in found.values()):
+    try:
+        default = training.get("default_steps", max(map(int, found)))
+        schedule = from_json(Schedule, {"steps": found, "default_steps": default}, "schedule")
+    except (ValueError, TypeError) as error:
         raise ExportError(
             f"training.json: schedule: expected steps with their times, like "
-            f'{{"4": [1.0, 0.75, 0.5, 0.25, 0.0]}}, found {found!r}'
+            f'{{"4": [1.0, 0.75, 0.5, 0.25, 0.0]}}, found {found!r}: {error}'
+        ) from error
+    if str(default) not in schedule.steps:
+        raise ExportError(
+            f"training.json: default_steps: expected one of {sorted(schedule.steps)}, found "
+            f"{default}"
         )
-    steps = {str(name): tuple(float(t) for t in times) for name, times in found.items()}
-    default = training.get("default_steps", max(int(name) for name in steps))
-    return Schedule(steps, int(default))
+    return schedule
 
 
 def special_tokens(path: Path, vocab: int) -> SpecialTokens:
@@ -104,15 +111,15 @@ def special_tokens(path: Path, vocab: int) -> SpecialTokens:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         ids = {token["content"]: int(token["id"]) for token in data["added_tokens"]}
-        words = data["model"]["vocab"]
-    except (ValueError, KeyError, TypeError) as error:
+        size = max([*data["model"]["vocab"].values(), *ids.values()]) + 1
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ExportError(
-            f"{path}: expected a tokenizer.json of the tokenizers library: {error!r}"
+            f"{path}: expected a tokenizer.json of the tokenizers library, whose vocab is an "
+            f"object of ids, found {error!r}"
         ) from error
     missing = sorted(text for text in TOKEN_TEXT.values() if text not in ids)
     if missing:
         raise ExportError(f"{path}: expected the control tokens {missing}, found none of them")
-    size = max([*words.values(), *ids.values()]) + 1
     if size > vocab:
         raise ExportError(
             f"{path}: {size} tokens, but the planner has {vocab}; export with the tokenizer the "

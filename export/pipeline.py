@@ -23,7 +23,8 @@ from export.manifest import Limits
 from export.report import Report, row_of
 from export.session import one_thread
 from export.targets import CAPABILITIES, Plan, check_names, make_plan
-from runtime.bundle import MANIFEST, write_manifest
+from runtime.bundle import MANIFEST, read_bundle, write_manifest
+from runtime.errors import BundleError
 from runtime.interfaces import SMALLEST_CACHE
 from training.checkpoint import TOKENIZER, Checkpoint, load_checkpoint, replacing
 from training.errors import TrainingError
@@ -147,13 +148,31 @@ def _complete(checkpoint: Checkpoint) -> Models:
 
 
 def _check_target(out: Path) -> None:
-    """Refuses to replace anything but a bundle or an empty folder."""
+    """Refuses to replace anything but a bundle with nothing else in it or an empty folder."""
     if not out.exists():
         return
     if not out.is_dir():
         raise ExportError(f"{out}: expected a folder or nothing, found a file; choose another name")
-    if any(out.iterdir()) and not (out / MANIFEST).is_file():
+    if not any(out.iterdir()):
+        return
+    if not (out / MANIFEST).is_file():
         raise ExportError(f"{out}: a folder with other things in it; choose another or empty it")
+    if others := _others(out):
+        raise ExportError(
+            f"{out}: a bundle with other things in it: {', '.join(map(str, others[:3]))}"
+            f"{', …' if len(others) > 3 else ''}; move them elsewhere or choose another folder"
+        )
+
+
+def _others(out: Path) -> list[Path]:
+    """What stands in the folder of a bundle and is none of it."""
+    try:
+        files = read_bundle(out).files()
+    except (BundleError, OSError) as error:
+        raise ExportError(f"{error}; to export to this folder, empty it") from error
+    known = {Path(MANIFEST), *(Path(file.path) for file in files)}
+    known |= {parent for path in known for parent in path.parents}
+    return sorted({path.relative_to(out) for path in out.rglob("*")} - known)
 
 
 @contextmanager

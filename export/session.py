@@ -22,7 +22,7 @@ from onnx import TensorProto
 
 from export.errors import ExportError
 from export.precision import FLOAT8_MAX
-from runtime.interfaces import Interface, State
+from runtime.interfaces import Interface
 
 Array = NDArray[Any]
 _FLOAT8 = np.dtype(ml_dtypes.float8_e4m3fn)
@@ -40,32 +40,23 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@contextmanager
-def unfixed(graph: Path, interface: Interface) -> Iterator[Path]:
-    """The graph with all free sizes of its interface free, so that a short cache will do."""
+def _unfixed(graph: Path, interface: Interface) -> bytes:
+    """The graph, its data left where they are, with all free sizes of its interface free, so that
+    a short cache will do."""
     model = onnx.load(graph, load_external_data=False)
     shapes = {t.name: t.shape for t in (*interface.inputs, *interface.outputs)}
-    changed = False
     for value in (*model.graph.input, *model.graph.output):
         for size, found in zip(shapes[value.name], value.type.tensor_type.shape.dim, strict=True):
             if isinstance(size, str) and not found.dim_param:
-                found.dim_param, changed = size, True
-    if not changed:
-        yield graph
-        return
-    path = graph.with_name(f"free.{graph.name}")
-    path.write_bytes(model.SerializeToString())
-    try:
-        yield path
-    finally:
-        path.unlink()
+                found.dim_param = size
+    return bytes(model.SerializeToString())
 
 
 class Simulation:
     """One graph in one session; weights are used where they lie, without a packed copy."""
 
     def __init__(
-        self, graph: Path, state: tuple[State, ...] = (), threads: int = 1, kv_scale: float = 1.0
+        self, graph: Path, interface: Interface, threads: int = 1, kv_scale: float = 1.0
     ) -> None:
         self._kv_scale = np.float32(kv_scale)
         options = onnxruntime.SessionOptions()
@@ -76,16 +67,20 @@ class Simulation:
         options.add_session_config_entry("session.disable_prepacking", "1")
         # Without VNNI, products of uint8 and int8 saturate in the fast kernels; this takes others.
         options.add_session_config_entry("session.x64quantprecision", "1")
+        # The graph is opened from memory, because a bundle may be read-only.
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(graph.parent)
+        )
         try:
             self._session = onnxruntime.InferenceSession(
-                str(graph), options, ["CPUExecutionProvider"]
+                _unfixed(graph, interface), options, ["CPUExecutionProvider"]
             )
         except Exception as error:  # the library raises its own, unrelated classes
             raise ExportError(
                 f"{graph.name}: ONNX Runtime {onnxruntime.__version__} cannot open it: {error}; "
                 "graphs of opset 24 need 1.25 or newer"
             ) from error
-        self._state = {pair.past: pair.present for pair in state}
+        self._state = {pair.past: pair.present for pair in interface.state}
         self._types = {node.name: node.type for node in self._session.get_inputs()}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from export.session import Simulation, unfixed
+from export.session import Simulation
 from export.verify_cases import CASES
 from export.verify_samples import AT_LEAST, sample_figures
 from export.verify_subject import Subject, distance
@@ -47,8 +47,8 @@ def figures_of(
     kv_scale: float = 1.0,
 ) -> dict[str, float]:
     """The figures of component `name` as `graph` computes it, each to two digits."""
-    with torch.no_grad(), unfixed(graph, interface) as free:
-        engine = Simulation(free, interface.state, kv_scale=kv_scale)
+    with torch.no_grad():
+        engine = Simulation(graph, interface, kv_scale=kv_scale)
         figures = sample_figures(name, engine, subject)
         random = np.random.default_rng(SEED)
         worst = max(distance(f, e) for f, e in CASES[name](engine, subject, random))

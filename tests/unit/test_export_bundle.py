@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
@@ -22,6 +24,7 @@ from export.errors import ExportError, GateError
 from export.manifest import Limits
 from export.pipeline import Options, export_bundle
 from export.tiny import LIMITS, build_tiny_checkpoint
+from export.verify_subject import distance, psnr
 from runtime.bundle import Gate, read_bundle
 from runtime.interfaces import COMPONENTS
 
@@ -89,11 +92,25 @@ def test_shared_weights_are_one_file(tiny_bundle: Path) -> None:
 
 def test_an_older_bundle_is_replaced(checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "b"
+    export_bundle(checkpoint, out, replace(FAST, precisions=("w8",)))
     export_bundle(checkpoint, out, FAST)
-    (out / "left.over").write_text("x")
-    export_bundle(checkpoint, out, FAST)
-    assert not (out / "left.over").exists()
+    assert set(contents(out)) == {file.path for file in read_bundle(out).files()} | {"bundle.json"}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "checkpoint"]
+
+
+def test_a_bundle_with_other_things_in_it_is_not_replaced(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(tiny_bundle, tmp_path / "b"))
+    (out / "onnx" / "notes.txt").write_text("x")
+    (out / "pictures").mkdir()
+    before = contents(out)
+    with pytest.raises(ExportError, match=r"in it: onnx/notes.txt, pictures; move them elsewhere"):
+        export_bundle(tmp_path / "none", out, FAST)
+    (out / "bundle.json").write_text("{}")
+    with pytest.raises(ExportError, match="to export to this folder, empty it"):
+        export_bundle(tmp_path / "none", out, FAST)
+    assert contents(out) == {**before, "bundle.json": b"{}"}
 
 
 def test_other_folders_are_not_replaced(checkpoint: Path, tmp_path: Path) -> None:
@@ -166,9 +183,10 @@ def test_tokenizer_of_another_model(checkpoint: Path, tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("<BOI>", "<other>"))
     with pytest.raises(ExportError, match="<BOI>"):
         export_bundle(checkpoint, tmp_path / "b", FAST)
-    path.write_text('{"added_tokens": []}')
-    with pytest.raises(ExportError, match="tokenizers library"):
-        export_bundle(checkpoint, tmp_path / "b", FAST)
+    for data in ('{"added_tokens": []}', '{"added_tokens": [], "model": {"vocab": [["a", -1.0]]}}'):
+        path.write_text(data)
+        with pytest.raises(ExportError, match="tokenizers library"):
+            export_bundle(checkpoint, tmp_path / "b", FAST)
     assert_nothing_written(tmp_path)
 
 
@@ -176,8 +194,12 @@ def test_schedule_that_is_none(checkpoint: Path, tmp_path: Path) -> None:
     (checkpoint / "training.json").write_text('{"schedule": {"2": [1.0, 0.5]}}')
     with pytest.raises(ValueError, match=r"schedule.steps.2"):
         export_bundle(checkpoint, tmp_path / "b", FAST)
-    (checkpoint / "training.json").write_text('{"schedule": "linear"}')
-    with pytest.raises(ExportError, match="schedule: expected steps"):
+    for found in ("linear", 4, ["a", 0], {"four": [1.0, 0.0]}, {"1": ["a", 0]}, {"1": 1.0}):
+        (checkpoint / "training.json").write_text(json.dumps({"schedule": found}))
+        with pytest.raises(ExportError, match="schedule: expected steps"):
+            export_bundle(checkpoint, tmp_path / "b", FAST)
+    (checkpoint / "training.json").write_text('{"schedule": {"1": [1, 0]}, "default_steps": 4}')
+    with pytest.raises(ExportError, match=r"default_steps: expected one of \['1'\], found 4"):
         export_bundle(checkpoint, tmp_path / "b", FAST)
     assert_nothing_written(tmp_path)
 
@@ -271,19 +293,33 @@ def test_a_failed_export_is_reported_all_the_same(
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.parametrize("factor", [1.01, float("nan")])
 def test_a_wrong_graph_fails_its_gate(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float
 ) -> None:
     real = graphs.build_commit
 
     def wrong(graph: graphs.GraphBuilder, visualizer: graphs.Visualizer) -> None:
-        visualizer.blocks[0].attention.v.weight.data *= 1.01
+        weight = visualizer.blocks[0].attention.v.weight
+        right = weight.data
+        weight.data = right * factor
         real(graph, visualizer)
-        visualizer.blocks[0].attention.v.weight.data /= 1.01
+        weight.data = right
 
     monkeypatch.setattr(graphs, "build_commit", wrong)
-    with pytest.raises(GateError, match="commit fp32"):
-        export_bundle(checkpoint, tmp_path / "b", Options(precisions=("fp32",), limits=LIMITS))
+    with pytest.raises(GateError, match="commit fp32: relative_error") as failed:
+        export_bundle(checkpoint, tmp_path / "b", replace(FAST, verify=True, samples=1))
+    assert json.dumps(asdict(failed.value.report), allow_nan=False)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_results_that_are_not_finite_are_the_worst(value: float) -> None:
+    expected = np.linspace(-1, 1, 8)
+    found = expected.copy()
+    found[3] = value
+    for wrong, right in ((found, expected), (expected, found), (found, found)):
+        assert 1e6 < distance(wrong, right) < float("inf")
+        assert float("-inf") < psnr(wrong, right) < 0
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])

@@ -20,7 +20,7 @@ import torch
 from onnx import helper
 
 from export import choice
-from export.choice import choose_layers, float8, int8_activation, within_budget
+from export.choice import choose_layers, float8, int8_activation, layer_errors, within_budget
 from export.errors import ExportError
 from export.graphs import Models
 from export.layer_groups import layer_groups, quantized, results
@@ -92,6 +92,19 @@ def test_a_sensitive_layer_is_kept(subject: Subject, monkeypatch: pytest.MonkeyP
     for name in ("planner", "window", "vae_decode", "vae_encode"):
         assert not recipes[name].layers
     assert set(recipes) == set(COMPONENTS)
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_layer_whose_results_are_nan_is_kept(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, broken: int
+) -> None:
+    right, near = [torch.ones(4)] * 2, [torch.full((4,), 1.01)] * 2
+    wrong = [torch.full((4,), torch.nan) if i == broken else x for i, x in enumerate(near)]
+    runs = iter([right, wrong, near])
+    monkeypatch.setattr(choice, "results", lambda *_: next(runs))
+    groups = dict(list(layer_groups("denoise", subject).items())[:2])
+    errors = layer_errors("denoise", subject, groups, "int8", {})
+    assert within_budget(errors, 1e3) == set(list(groups)[1:])
 
 
 def test_the_planner_is_measured_on_text_that_no_example_holds(subject: Subject) -> None:

@@ -15,9 +15,13 @@ pytest.importorskip("skia")
 from export import verify_bundle, verify_scores
 from export.errors import GateError
 from export.pipeline import Options, export_bundle
-from export.tiny import LIMITS, build_tiny_checkpoint
+from export.restore import restored_models
+from export.tiny import LIMITS, TIMES, build_tiny_checkpoint
+from export.verify import figures_of
 from export.verify_scores import Scores, gates_of_rows
+from export.verify_subject import Subject
 from runtime.bundle import Gate, read_bundle, write_manifest
+from runtime.interfaces import Interface
 
 OPTIONS = Options(precisions=("int8",), limits=LIMITS, samples=1, eval_samples=3)
 
@@ -86,3 +90,18 @@ def test_verify_measures_a_bundle_again(
     assert "expected at most 1e-09" in capsys.readouterr().out
     assert verify_bundle.main([str(tmp_path / "none"), "--json"]) == 1
     assert "expected a bundle folder" in capsys.readouterr().err
+
+
+def test_a_read_only_bundle_is_measured(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    export_bundle(checkpoint, out, Options(("cpu", "cuda"), ("w8", "fp16"), False, LIMITS))
+    bundle = read_bundle(out)
+    planner = bundle.manifest.components["planner"]
+    (graph,) = (bundle.path(v.files[0]) for v in planner.variants if v.precision == "fp16")
+    interface = Interface(planner.inputs, planner.outputs, planner.state)
+    graph.parent.chmod(0o555)
+    # Root may write all the same, which the folder's time tells.
+    before = graph.parent.stat().st_mtime_ns
+    figures = figures_of("planner", graph, interface, Subject(restored_models(bundle), TIMES))
+    assert 0 < figures["relative_error"] < 0.02
+    assert graph.parent.stat().st_mtime_ns == before
