@@ -49,12 +49,13 @@ def contradictions(narration: str, seen: Reading) -> Tally:
         for name, pattern in patterns.items():
             if re.search(pattern, text):
                 tally.add(slot, value == name)
-    colors = {c.kind: c.color for c in seen.characters}
+    kinds = {c.kind for c in seen.characters}
+    coats = {(c.color, c.kind) for c in seen.characters}
     for color, kind in _COLORED.findall(text):
-        if kind in colors:
-            tally.add("color", colors[kind] == color)
+        if kind in kinds:
+            tally.add("color", (color, kind) in coats)
     for kind in set(_KIND.findall(text)):
-        tally.add("kind", kind in colors)
+        tally.add("kind", kind in kinds)
     there = {p.kind for p in seen.props}
     for prop in set(_PROP.findall(text)):
         tally.add("props", prop in there)

@@ -151,6 +151,24 @@ def test_stories_show_what_their_prompts_ask_for() -> None:
         "place", "props", "style",
     ]  # fmt: skip
     assert heeded({"style": "ink"}, []).wrong == ["style"]
+    assert heeded({"time": "night"}, []).wrong == ["time"]
+
+
+def test_a_story_begins_when_it_was_asked_to() -> None:
+    night, rain = (
+        Page("", f"flat picture, lake {backdrop}: a fox", None)
+        for backdrop in ("at night, clear", "by day, rain")
+    )
+    asked = {"time": "night", "weather": "rain"}
+    assert heeded(asked, [night, rain]).all_right
+    assert heeded(asked, [rain, night]).wrong == ["time"]
+    assert heeded(asked, [night, night]).wrong == ["weather"]
+
+
+def test_what_was_never_said_is_not_restated() -> None:
+    fox, red = Page("", "a fox, standing, facing left", None), Page("", "a red fox", None)
+    assert restated([fox, fox]).wrong == restated([fox, red]).wrong == ["color"]
+    assert restated([red, red]).all_right
 
 
 def test_narration_is_held_against_the_picture() -> None:
@@ -160,6 +178,13 @@ def test_narration_is_held_against_the_picture() -> None:
     tally = contradictions(text, seen)
     assert tally.judged == {"place": 1, "time": 1, "weather": 1, "color": 1, "kind": 1, "props": 1}
     assert {slot for slot in tally.judged if tally.right[slot]} == {"kind", "props"}
+
+
+def test_two_of_a_kind_may_differ_in_colour() -> None:
+    foxes = (figure("fox", "red"), figure("fox", "blue"))
+    seen = Reading((0, 0), False, "beach", "night", "clear", "flat", foxes)
+    assert contradictions("A red fox met a blue fox.", seen).all_right
+    assert contradictions("A red fox met a green fox.", seen).wrong == ["color"]
 
 
 def test_readings_survive_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

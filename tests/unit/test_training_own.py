@@ -16,6 +16,8 @@ torch = pytest.importorskip("torch", reason="training needs the training extra")
 from training import cli  # noqa: E402
 from training.commissions import DrawingOptions  # noqa: E402
 from training.data import Library, load  # noqa: E402
+from training.data.cli import main as data_cli  # noqa: E402
+from training.data.reading import read_document  # noqa: E402
 from training.drawing import DrawingBatches  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.labels import CLASSES  # noqa: E402
@@ -101,6 +103,70 @@ def test_a_library_needs_plain_tars_with_samples(tmp_path: Path) -> None:
     write_shard(tmp_path / "packed.tar", {})
     with pytest.raises(TrainingError, match="expected samples in the shards"):
         Library(tmp_path)
+
+
+def test_a_shard_that_is_cut_off_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shard = tmp_path / "cut.tar"
+    write_shard(shard, DOCUMENTS)
+    shard.write_bytes(shard.read_bytes()[:2000])
+    assert data_cli(["inspect", str(shard)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected whole shards" in line and "cut.tar" in line
+
+
+def asking(*parts: object) -> list[object]:
+    """A document whose first turn has these parts."""
+    return [{"role": "user", "parts": list(parts)}, turn("assistant", text("Yes."))]
+
+
+def answering(*parts: object, **more: object) -> list[object]:
+    return [turn("user", text("Hello.")), {"role": "assistant", "parts": list(parts), **more}]
+
+
+@pytest.mark.parametrize(
+    ("turns", "message"),
+    [
+        (None, "turns is None, expected a list"),
+        ([], "expected text or a picture of the assistant to learn, found none; turns: 0"),
+        ([turn("user", text("Hello."))], "found none; turns: 1"),
+        (answering(text("")), "found none; turns: 2"),
+        (["hello"], "turn 0 is 'hello', expected an object"),
+        ([{"parts": []}], "turn 0: role is None, expected 'user' or 'assistant'"),
+        ([{"role": "user", "parts": "hello"}], "turn 0: parts is 'hello', expected a list"),
+        (asking("hello"), "turn 0, part 0 is 'hello', expected an object"),
+        (asking({"type": "sound"}), "turn 0, part 0: type is 'sound', expected 'text' or"),
+        (asking({"type": "text", "text": None}), "turn 0, part 0: text is None, expected a string"),
+        (answering(text("A"), {"type": "text", "text": 5}), "turn 1, part 1: text is 5, expected"),
+        (answering(text("\ud83d")), "turn 1, part 0: text has '.ud83d', half a character"),
+        (answering({"type": "picture", "dense": 5}), "turn 1, part 0: dense is 5, expected a str"),
+        (answering(picture()), "turn 1, part 0: dense is missing, expected what"),
+        (asking(picture("a castle")), "turn 0, part 0: dense is 'a castle', expected none"),
+        (asking({**picture(), "size": [1]}), r"part 0: size is \[1\], expected \[width, height\]"),
+        (asking({**picture(), "size": ["a", "b"]}), "expected .width, height. in pixels"),
+        (asking({**picture(), "scene": {"place": "moon"}}), "expected a scene of the storyworld"),
+        (answering(text("A"), think=["plan"]), "turn 1: think is .'plan'., expected a string"),
+        ([{**turn("user"), "think": "plan"}], "turn 0: think is 'plan', expected none"),
+        (answering(text("A"), asked=None), "turn 1: asked is None, expected an object"),
+    ],
+)
+def test_what_is_wrong_with_a_document_is_named(turns: object, message: str) -> None:
+    raw = {"__key__": "mine", "json": json.dumps({"turns": turns}).encode()}
+    with pytest.raises(TrainingError, match=rf"sample mine: mine\.json is not .*{message}"):
+        read_document(raw)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ([], r"the document is \[\], expected an object"),
+        ({"turns": DOCUMENTS["a"], "task": ["own"]}, "task is .'own'., expected a string"),
+    ],
+)
+def test_a_document_is_an_object(document: object, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        read_document({"json": json.dumps(document).encode()})
 
 
 def test_the_tokenizer_knows_ones_own_words(tokenizer: Path) -> None:

@@ -6,9 +6,9 @@
 | a part | `{"type": "text", "text": ...}` or `{"type": "picture", "dense": ...}` |
 | `{id}.{k}.png` (or jpg, webp) | the k-th picture part, counted from 0 through all turns |
 
-`dense` is absent or empty where the user gives the picture. `id`, `task`, `think`, `asked` and a
-picture's `scene` may be absent. Pictures off the 16-pixel grid, or larger than `max_tokens`, are
-resized.
+`dense` is absent or empty where the user gives the picture, and only there. `id`, `task`, `think`,
+`asked` and a picture's `scene` may be absent. Pictures off the 16-pixel grid, or larger than
+`max_tokens`, are resized.
 """
 
 from __future__ import annotations
@@ -62,8 +62,13 @@ def load(
     data: Any = wds.WebDataset(urls, shardshuffle=False, empty_check=False)
     if shuffle:
         data = data.shuffle(shuffle, seed=seed)
-    for raw in data:
-        yield read_sample(raw, max_tokens)
+    try:
+        for raw in data:
+            yield read_sample(raw, max_tokens)
+    except tarfile.TarError as error:
+        raise TrainingError(
+            f"expected whole shards at {shards}, found one that is cut off: {error.args[0]}"
+        ) from error
 
 
 def find_shards(shards: Path | str | Sequence[Path | str]) -> list[str]:
@@ -92,8 +97,8 @@ def read_document(raw: dict[str, Any]) -> Document:
         raise TrainingError(f"sample {key}: expected {key}.json, found {sorted(raw)}")
     try:
         document = document_from_dict(json.loads(raw["json"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"sample {key}: {key}.json is not a document: {error!r}") from error
+    except ValueError as error:
+        raise TrainingError(f"sample {key}: {key}.json is not a document: {error}") from error
     return replace(document, id=document.id or key)
 
 

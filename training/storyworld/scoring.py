@@ -93,8 +93,8 @@ def wanted_from_asked(asked: Mapping[str, Any]) -> Wanted:
 
 
 def score(wanted: Wanted | Scene, reading: Reading) -> Score:
-    """Every asked slot's verdict; figures are matched in order from left to right, leaving out
-    those that fit worst where the numbers differ."""
+    """Every asked slot's verdict; figures are matched so that most slots are right, wherever they
+    stand, and props are right in any gap."""
     if isinstance(wanted, Scene):
         wanted = wanted_from_scene(wanted)
     slots = {s: getattr(reading, s) == v for s, v in wanted.backdrop.items()}

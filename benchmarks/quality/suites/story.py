@@ -147,18 +147,23 @@ def recurring(pages: Pages) -> Tally:
 
 
 def restated(pages: Pages) -> Tally:
-    """Lasting attributes that later dense prompts say again as the first one did."""
+    """Lasting attributes that later dense prompts say again as the first one did.
+
+    Every coat has a colour, so one that the first does not say is not said again; a missing
+    accessory is none.
+    """
     tally = Tally()
     for first, *others in _followed(pages):
         for later in others:
-            tally.add("color", later.described.color == first.described.color)
+            color = first.described.color
+            tally.add("color", color is not None and later.described.color == color)
             tally.add("accessory", later.described.accessory == first.described.accessory)
     return tally
 
 
 def heeded(asked: Mapping[str, Any], pages: Pages) -> Tally:
-    """What the prompt asks for, looked for in the dense prompts: characters, the place and things
-    somewhere, the style everywhere."""
+    """What the prompt asks for, looked for in the dense prompts: characters, the place, the weather
+    and things somewhere, the time at the beginning, the style everywhere."""
     tally, told = Tally(), [page.described for page in pages]
     everybody = [c for page in told for c in page.characters]
     for character in asked.get("characters", ()):
@@ -170,6 +175,10 @@ def heeded(asked: Mapping[str, Any], pages: Pages) -> Tally:
             tally.add("accessory", any(_worn(c) == character["accessory"] for c in named))
     if "place" in asked:
         tally.add("place", any(page.place == asked["place"] for page in told))
+    if "time" in asked:
+        tally.add("time", any(page.time == asked["time"] for page in told[:1]))
+    if "weather" in asked:
+        tally.add("weather", any(page.weather == asked["weather"] for page in told))
     for kind in asked.get("props", ()):
         tally.add("props", any(prop.kind == kind for page in told for prop in page.props))
     if "style" in asked:
