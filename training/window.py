@@ -52,9 +52,10 @@ class Context:
 
     def repeat(self, times: int) -> Context:
         """Every sample `times` over, the batch repeated as a whole."""
+        shared = self.positions.dim() == 2
         return Context(
             self.clean.repeat(times, 1, 1),
-            self.positions,
+            self.positions if shared else self.positions.repeat(times, 1, 1),
             [(k.repeat(times, 1, 1, 1), v.repeat(times, 1, 1, 1)) for k, v in self.window],
             self.mask.repeat(times, 1, 1, 1),
             self.grid,

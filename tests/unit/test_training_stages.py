@@ -252,11 +252,17 @@ def test_distill_stage_writes_its_schedule(tmp_path: Path, checkpoint: Path) -> 
 
 
 @pytest.mark.parametrize("focus_share", [0.0, 1.0])
+@pytest.mark.parametrize("draws", [1, 3])
 def test_a_student_that_is_its_teacher_has_no_error_over_one_teacher_step(
-    checkpoint: Path, focus_share: float
+    checkpoint: Path, focus_share: float, draws: int
 ) -> None:
     options = DistillOptions(
-        DRAWING, teacher_steps=1, times=(1.0, 0.5, 0.0), on_policy=1.0, focus_share=focus_share
+        DRAWING,
+        teacher_steps=1,
+        draws=draws,
+        times=(1.0, 0.5, 0.0),
+        on_policy=1.0,
+        focus_share=focus_share,
     )
     stage = DistillStage(TINY, options, 0, teacher=checkpoint)
     torch.manual_seed(0)
@@ -264,15 +270,30 @@ def test_a_student_that_is_its_teacher_has_no_error_over_one_teacher_step(
         assert loss.item() < 1e-3
 
 
-@pytest.mark.parametrize(("settled", "coupled"), [(True, False), (False, False), (False, True)])
+@pytest.mark.parametrize(
+    ("settled", "coupled", "on_policy", "true"),
+    [
+        (True, False, 0.0, True),
+        (False, False, 0.0, False),
+        (False, True, 0.0, True),
+        (False, True, 1.0, True),
+        (True, True, 1.0, True),
+        (True, False, 1.0, False),
+    ],
+)
 def test_settled_tokens_learn_from_the_truth_and_others_from_the_teacher(
-    checkpoint: Path, settled: bool, coupled: bool
+    checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settled: bool,
+    coupled: bool,
+    on_policy: float,
+    true: bool,
 ) -> None:
     options = DistillOptions(
         DRAWING,
         teacher_steps=1,
         times=(1.0, 0.5, 0.0),
-        on_policy=0.0,
+        on_policy=on_policy,
         truth=(1.0, 1.0),
         coupled=coupled,
     )
@@ -283,16 +304,28 @@ def test_settled_tokens_learn_from_the_truth_and_others_from_the_teacher(
     )
     lesson = replace(lesson, student=replace(lesson.student, drawing=drawing))
 
+    monkeypatch.setattr(stage, "segment", lambda: (1, 0.5, 0.0))
+
     def error() -> float:
         torch.manual_seed(0)
         return stage._error(lesson).item()
 
     like_its_teacher = error()
     stage.teacher.leave.bias.data += 1.0
-    if settled or coupled:
+    if true:
         assert error() == pytest.approx(like_its_teacher) and like_its_teacher > 0.1
     else:
         assert like_its_teacher < 1e-3 and error() > 0.1
+
+
+def test_large_errors_count_by_their_size_and_small_ones_by_their_square(checkpoint: Path) -> None:
+    options = DistillOptions(DRAWING, times=(1.0, 0.5, 0.0), huber=0.5)
+    stage = DistillStage(TINY, options, 0, teacher=checkpoint)
+    found = stage._size(torch.tensor([0.0, 1e-4, 100.0, 400.0]))
+    assert found[0] == 0 and found[1] == pytest.approx(1e-4, rel=1e-2)
+    assert found[3] == pytest.approx(2 * found[2].item(), rel=0.1)
+    stage.huber = 0.0
+    assert torch.equal(stage._size(found), found)
 
 
 def test_a_student_of_another_planner_learns_what_its_teacher_draws_with_its_own(
@@ -468,10 +501,8 @@ def test_on_policy_starts_are_where_the_models_own_steps_led(checkpoint: Path) -
     stage = VisualizerStage(TINY, options, 0, planner=checkpoint, vae=checkpoint, start=checkpoint)
     prepared = stage._prepare(stage.studio.batches(0))[0]
     context = stage._context(prepared, focused=False)
-    torch.manual_seed(1)
-    x, t = stage._own_way(context)
-    torch.manual_seed(1)
     noise = torch.randn_like(context.clean)
+    x, t = stage._own_way(context, noise)
     times = shifted_times(4, 4.0)
     step = times.index(round(float(t[0]), 6))
     assert 0 < step < 4
@@ -480,6 +511,8 @@ def test_on_policy_starts_are_where_the_models_own_steps_led(checkpoint: Path) -
     error.backward()
     nothing = replace(prepared.drawing, settled=torch.zeros_like(prepared.drawing.settled))
     assert stage._errors(context, nothing, focused=True)[0].item() == 0
+    stage.options = replace(options, coupled=True)
+    assert stage._errors(context, nothing, focused=True)[0].item() > 0
     assert any(p.grad is not None and p.grad.any() for p in stage.visualizer.parameters())
 
 

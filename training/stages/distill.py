@@ -6,7 +6,7 @@ Euler steps; the student learns the straight line between them:
 | (v(x, t_k) - (x - y) / (t_k - t_{k-1})) L |^2 with L as in `Studio.metric` (Wan-Weaver; TDM, Luo
 et al. 2025, part A). Where words and references settle what a token shows, and x is a noised truth,
 part of y may be the truth instead: the teacher is not always right, and what it leaves open it must
-still decide.
+still decide. Where the noise is made to settle that (`training.coupling`), so it may everywhere.
 """
 
 from __future__ import annotations
@@ -66,16 +66,21 @@ class StudentOptions:
 
 @dataclass(frozen=True)
 class DistillOptions(StudentOptions):
-    """`on_policy` is the share of starts that the student itself reached from noise, so it learns
-    to continue from its own mistakes. `truth` says for each segment, the noisiest first, how much
-    of the target is the truth on settled tokens; none in the segments that it does not name. With
-    `coupled` the noise of noised truths settles what nothing else does, and there the truth alone
-    is the target."""
+    """Each picture is noised `draws` times over, so its context is computed once for all of them.
+    `on_policy` is the share of starts that the student itself reached from noise, so it learns to
+    continue from its own mistakes. `truth` says for each segment, the noisiest first, how much of
+    the target is the truth on settled tokens; none in the segments that it does not name, nor where
+    the student got to by itself. With `coupled` the noise that it started from settles what nothing
+    else does: there the truth alone is the target, and counts where the student got to. A token's
+    error counts by its square up to about `huber`, beyond by its size, so that where the student is
+    in doubt it decides and does not blur (Song & Dhariwal 2023); 0 squares all."""
 
     teacher_steps: int = 4
+    draws: int = 1
     on_policy: float = 0.3
     truth: tuple[float, ...] = ()
     coupled: bool = False
+    huber: float = 0.0
 
 
 def fewer_steps(times: Sequence[float]) -> dict[str, list[float]]:
@@ -138,24 +143,26 @@ class StudentStage:
         ]
 
     def contexts(
-        self, lesson: Lesson, *students: Visualizer
-    ) -> tuple[Tensor, Tensor, tuple[Context, ...]]:
-        """The weight of the tokens [B, K] that are there, how settled they are, and what the
-        teacher and each of `students` sees."""
+        self, lesson: Lesson, *visualizers: Visualizer
+    ) -> tuple[Tensor, Tensor, list[Context]]:
+        """The weight of the tokens [B, K] that are there, how settled they are, and what each of
+        `visualizers` sees: the teacher what its planner made, the others what the student's did."""
         scale_down, share = self.options.scale_down, self.options.focus
         drawing = lesson.student.drawing
         weight, settled = token_weight(drawing, scale_down), settled_tokens(drawing, scale_down)
         focused = float(torch.rand(())) < self.options.focus_share
         references = focused_references(lesson.student, share, scale_down) if focused else None
         contexts = [
-            commit_references(self.teacher, lesson.teacher, references),
-            *(commit_references(student, lesson.student, references) for student in students),
+            commit_references(
+                v, lesson.teacher if v is self.teacher else lesson.student, references
+            )
+            for v in visualizers
         ]
         if focused:
             chosen = focus(weight, share)
             contexts = [context.focused(chosen) for context in contexts]
             weight, settled = weight.gather(1, chosen), settled.gather(1, chosen)
-        return weight, settled, tuple(contexts)
+        return weight, settled, contexts
 
     def segment(self) -> tuple[int, float, float]:
         """A segment of the schedule, its start and its end. One for a group of drawings, so that
@@ -164,9 +171,9 @@ class StudentStage:
         k = int(torch.randint(len(times) - 1, ()))
         return k, times[k], times[k + 1]
 
-    def reached(self, context: Context, segment: int) -> Tensor:
-        """Where the student's own steps lead from noise: x at the segment's start."""
-        noise, times = torch.randn_like(context.clean), list(self.options.times[: segment + 1])
+    def reached(self, context: Context, noise: Tensor, segment: int) -> Tensor:
+        """Where the student's own steps lead from `noise`: x at the segment's start."""
+        times = list(self.options.times[: segment + 1])
         return integrate(self.student, context, noise, times)
 
     def save(self, folder: Path, step: int) -> None:
@@ -196,6 +203,7 @@ class DistillStage(StudentStage):
         options = replace(options, drawing={**options.drawing, "settle": settle})
         super().__init__(config, options, seed, teacher, start or teacher, planner)
         self.teacher_steps, self.on_policy = options.teacher_steps, options.on_policy
+        self.draws, self.huber = options.draws, options.huber
         segments = len(options.times) - 1
         if len(options.truth) > segments:
             raise TrainingError(
@@ -212,30 +220,39 @@ class DistillStage(StudentStage):
             yield error * share, {"loss": error.item()}
 
     def _error(self, lesson: Lesson) -> Tensor:
-        weight, settled, (context, own) = self.contexts(lesson, self.student)
         k, start, end = self.segment()
+        # What the truth alone is the target for needs no teacher.
+        follow = not self.coupled or self.truth[k] < 1
+        visualizers = (self.student, self.teacher) if follow else (self.student,)
+        weight, settled, contexts = self.contexts(lesson, *visualizers)
+        own, *teachers = [context.repeat(self.draws) for context in contexts]
+        weight, settled = weight.repeat(self.draws, 1), settled.repeat(self.draws, 1)
         with torch.no_grad():
+            noise = self._noise(own, lesson.student.drawing.markings.repeat(self.draws, 1, 1))
             on_policy = k > 0 and float(torch.rand(())) < self.on_policy
-            if on_policy:
-                x = self.reached(own, k)
-            else:
-                x = self._noised(own, start, lesson.student.drawing.markings)
+            x = self.reached(own, noise, k) if on_policy else own.clean.lerp(noise, start)
             share = torch.zeros_like(settled)
-            if not on_policy:
+            if self.coupled:
+                share, weight = 1 - (1 - self.truth[k]) * settled, decided_weight(weight, settled)
+            elif not on_policy:
                 share = self.truth[k] * settled
-                if self.coupled:
-                    share, weight = share + (1 - settled), decided_weight(weight, settled)
             target = (x - own.clean) / start
-            if on_policy or not self.coupled or self.truth[k] < 1:
-                led = (x - self._follow(context, x, start, end)) / (start - end)
+            if follow:
+                led = (x - self._follow(teachers[0], x, start, end)) / (start - end)
                 target = led.lerp(target, share[..., None])
         missed = (velocity(self.student, own, x, start) - target) @ self.metric
-        return (missed.square().mean(-1) * weight).mean()
+        return (self._size(missed.square().mean(-1)) * weight).mean()
 
-    def _noised(self, context: Context, t: float, markings: Tensor) -> Tensor:
+    def _size(self, error: Tensor) -> Tensor:
+        """Mean squared errors of tokens as a pseudo-Huber loss, which is the same where they are
+        small."""
+        if not self.huber:
+            return error
+        return 2 * self.huber * ((error + self.huber**2).sqrt() - self.huber)
+
+    def _noise(self, context: Context, markings: Tensor) -> Tensor:
         clean = context.clean
-        noise = coupled_noise(clean, markings) if self.coupled else torch.randn_like(clean)
-        return (1 - t) * clean + t * noise
+        return coupled_noise(clean, markings) if self.coupled else torch.randn_like(clean)
 
     def _follow(self, context: Context, x: Tensor, start: float, end: float) -> Tensor:
         """The teacher's ODE from `start` to `end`."""

@@ -93,7 +93,9 @@ class MatchStage(StudentStage):
 
     def _pair(self, lesson: Lesson, learns: bool) -> tuple[Tensor, Tensor | None]:
         """The errors of the fake-score network and, where it `learns`, of the student."""
-        weight, _, (context, own, other) = self.contexts(lesson, self.student, self.fake)
+        weight, _, (context, own, other) = self.contexts(
+            lesson, self.teacher, self.student, self.fake
+        )
         k, start, end = self.segment()
         with torch.set_grad_enabled(learns):
             point = self._point(own, k)
@@ -115,5 +117,5 @@ class MatchStage(StudentStage):
 
     def _point(self, own: Context, k: int) -> Tensor:
         """Where the student's step through segment `k` ends, from its own way there."""
-        x, times = self.reached(own, k), self.options.times
+        x, times = self.reached(own, torch.randn_like(own.clean), k), self.options.times
         return x + (times[k + 1] - times[k]) * velocity(self.student, own, x, times[k])

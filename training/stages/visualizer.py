@@ -46,12 +46,12 @@ class VisualizerOptions:
     """`scale_down` 2 trains on pictures of half the edge; `time_mean` moves t towards noise. In
     the share `focus_share` of the batches only the share `focus` of the tokens is there, rather
     those under figures than others. In the share `on_policy` the model goes on from where its own
-    steps led, towards the truth where words and references settle it,
-    and so learns to mend what it began badly. With `coupled` the noise of noised truths settles
-    what nothing else does. `probe_weight` weighs the probe's loss. `pixel_share`
-    of the velocity's error is weighed as the decoder shows it in pixels. Blocks of `block` batches
-    are gone through `visits` times. `sample_shift` moves the steps of drawing towards noise, in
-    samples and in what is exported."""
+    steps led, towards the truth where words and references settle it, and so learns to mend what it
+    began badly. With `coupled` the noise that truths are noised with, or that its own steps start
+    from, settles what nothing else does. `probe_weight` weighs the probe's loss. `pixel_share` of
+    the velocity's error is weighed as the decoder shows it in pixels. Blocks of `block` batches are
+    gone through `visits` times. `sample_shift` moves the steps of drawing towards noise, in samples
+    and in what is exported."""
 
     drawing: dict[str, Any] = field(default_factory=dict)
     scale_down: int = 1
@@ -141,16 +141,17 @@ class VisualizerStage:
         on_policy = float(torch.rand(())) < options.on_policy
         settled = settled_tokens(drawing, options.scale_down).repeat(count, 1)
         counted = weight
-        if on_policy:
+        if options.coupled:
+            counted = decided_weight(weight, settled)
+        elif on_policy:
             # Its own steps have chosen what nothing settles; the truth would teach it to waver.
             counted = weight * settled
-        elif options.coupled:
-            counted = decided_weight(weight, settled)
         if focused:
             chosen = focus(weight, options.focus)
             many, labels = many.focused(chosen), take_tokens(labels, chosen)
             counted = counted.gather(1, chosen)
-        x, t = self._own_way(many) if on_policy else self._noised(many, drawing.markings)
+        noise = self._noise(many, drawing.markings)
+        x, t = self._own_way(many, noise) if on_policy else self._noised(many, noise)
         v = (x - many.clean) / t[:, None, None]
         drawn, hidden = self.visualizer.observed(
             x, many.positions, t, many.window, many.mask, many.grid
@@ -159,21 +160,21 @@ class VisualizerStage:
         error = (missed.square().mean(-1) * counted).mean()
         return error, self.probe(hidden, labels)
 
-    def _noised(self, many: Context, markings: Tensor) -> tuple[Tensor, Tensor]:
+    def _noise(self, many: Context, markings: Tensor) -> Tensor:
+        """Noise [B, T, C] for `many`, whose drawings have the free `markings`."""
+        if not self.options.coupled:
+            return torch.randn_like(many.clean)
+        return coupled_noise(many.clean, markings.repeat(len(many.clean) // len(markings), 1, 1))
+
+    def _noised(self, many: Context, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Noised truths x [B, T, C] and their times [B]."""
         options = self.options
-        if options.coupled:
-            count = len(many.clean) // len(markings)
-            noise = coupled_noise(many.clean, markings.repeat(count, 1, 1))
-        else:
-            noise = torch.randn_like(many.clean)
         t = torch.randn(len(noise), device=noise.device)
         t = (t * options.time_deviation + options.time_mean).sigmoid()
         return (1 - t[:, None, None]) * many.clean + t[:, None, None] * noise, t
 
-    def _own_way(self, many: Context) -> tuple[Tensor, Tensor]:
+    def _own_way(self, many: Context, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Where the model itself came to from noise after one or more steps of its schedule."""
-        noise = torch.randn_like(many.clean)
         times = shifted_times(DEFAULT_STEPS, self.options.sample_shift)
         step = 1 + int(torch.randint(DEFAULT_STEPS - 1, ()))
         x = integrate(self.visualizer, many, noise, times[: step + 1])
