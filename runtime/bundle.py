@@ -172,7 +172,8 @@ def read_bundle(folder: str | Path, *, verify: bool = False) -> Bundle:
 
     Raises `BundleMissing`, `BundleTooNew`, `BundleTampered` or `BundleError`.
     """
-    folder = Path(folder)
+    # Files are opened as they are needed, when the process may have moved elsewhere.
+    folder = Path(folder).absolute()
     path = folder / MANIFEST
     if not folder.is_dir():
         raise BundleMissing(f"{folder}: expected a bundle folder, found none; check the path")
@@ -186,7 +187,7 @@ def read_bundle(folder: str | Path, *, verify: bool = False) -> Bundle:
     raw = path.read_bytes()
     try:
         data = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: expected JSON, found a syntax error: {error}") from error
     _check_age(path, data)
     try:

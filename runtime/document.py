@@ -68,8 +68,8 @@ Segment = Text | Image
 class Document:
     """What one request gave.
 
-    `finish_reason` is "stop" (complete), "length" (the cache was full), "deadline" or
-    "interrupted"; `plan` is the planner's thinking, if it wrote any.
+    `finish_reason` is "stop" (complete), "length" (the cache had no room for more, or a text did
+    not end), "deadline" or "interrupted"; `plan` is the planner's thinking, if it wrote any.
     """
 
     segments: tuple[Segment, ...]
@@ -104,8 +104,9 @@ class Document:
         """Write the document and return where it is.
 
         `x.html` is one self-contained page; `x.md` is Markdown with its pictures beside it; a path
-        without a suffix is a folder that gets both and `document.json`. Raises `OutputError`.
+        without a suffix is a folder that gets both and `story.json`. Raises `OutputError`.
         """
         from runtime.writers import save
 
-        return save(self, Path(path))
+        save(self, Path(path))
+        return Path(path)

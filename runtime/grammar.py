@@ -115,6 +115,8 @@ class Grammar:
         longest = max(len(size) for size in self._sizes)
         self.picture_room = self.limits.dense + longest + 5 + vision
         """Slots that one more picture takes at most."""
+        self.plan_room = self.limits.think + 4
+        """Slots that must be free for a plan to be begun."""
 
     def allowed(self, state: State, room: int) -> Mask:
         """Tokens that may come next when `room` slots are free, this token's included."""
@@ -142,7 +144,8 @@ class Grammar:
             raise GrammarError(f"token {token} is not allowed in mode {state.mode.value!r}")
         special = self.alphabet.special
         if token == special.eos:
-            return replace(state, mode=Mode.END, cut=self._full(state, room))
+            promised = bool(state.left) and self.crowded(state, room)
+            return replace(state, mode=Mode.END, cut=promised or self._full(state, room))
         if token == special.think_open:
             return replace(state, mode=Mode.THINK, count=0)
         if token == special.think_close:
@@ -178,6 +181,17 @@ class Grammar:
         """How many tokens at the beginning of the last dense prompt are its countdown."""
         return len(self._countdown.get(self._number(state.opening), ()))
 
+    def crowded(self, state: State, room: int) -> bool:
+        """Whether one more picture may follow, but for its room."""
+        return self._may_follow(state) and not self._fits(state, room)
+
+    def _may_follow(self, state: State) -> bool:
+        more = self.max_images is None or state.images < self.max_images
+        return more and state.left != 0
+
+    def _fits(self, state: State, room: int) -> bool:
+        return room >= self.picture_room + 1 and state.count < self.limits.text
+
     def _number(self, opening: tuple[int, ...]) -> int:
         """How many pictures are left where a dense prompt begins so; 0 where it does not count."""
         said = (n for n, t in self._countdown.items() if opening[: len(t)] == t)
@@ -193,13 +207,11 @@ class Grammar:
 
     def _prose(self, state: State, room: int) -> Mask:
         special, start = self.alphabet.special, state.mode is Mode.START
-        may_think = start and self.think is not False and room >= self.limits.think + 4
+        may_think = start and self.think is not False and room >= self.plan_room
         if may_think and self.think:
             return self._only(special.think_open)
         mask = np.zeros_like(self._text) if self._full(state, room) else self._text.copy()
-        more = self.max_images is None or state.images < self.max_images
-        fits = room >= self.picture_room + 1 and state.count < self.limits.text
-        may_draw = more and fits and state.left != 0
+        may_draw = self._may_follow(state) and self._fits(state, room)
         mask[special.imagine_open] = may_draw
         mask[special.think_open] = may_think
         # An answer says or shows something before it ends, and as many pictures as it has promised.

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.engines.base import Array
+from runtime.errors import EngineError
 from runtime.grid import Grid
 from runtime.history import PlacedPicture
 from runtime.pixels import decode
@@ -81,6 +82,11 @@ def illustrate(
             commission.times,
             window,
             before_step,
+        )
+    if not np.isfinite(latent).all():
+        raise EngineError(
+            "denoise: expected a picture, found numbers that are not finite; the schedule or the "
+            "engine does not fit this bundle: run `weft verify` on it"
         )
     with clock.stage("decode"):
         pixels = decode(runtime.engines["vae_decode"], latent, commission.grid)

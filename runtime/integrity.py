@@ -23,8 +23,11 @@ def verify_once(bundle: Bundle) -> bool:
     """
     known = f"{bundle.folder.resolve()} {bundle.digest} {bundle.fingerprint()}"
     marker = cache_folder("verified") / hashlib.sha256(known.encode()).hexdigest()
-    if marker.is_file():
-        return False
+    try:
+        if marker.is_file():
+            return False
+    except OSError as error:
+        logger.debug("cannot look for %s: %s", marker, error)
     bundle.verify()
     try:
         marker.parent.mkdir(parents=True, exist_ok=True)

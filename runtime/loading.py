@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from runtime.bundle import Bundle, read_bundle
 from runtime.document import Document
 from runtime.engines import DeviceReport, Engines, check_device, open_engines
@@ -129,9 +131,12 @@ class Runtime:
     def reconstruct(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A picture through the autoencoder and back, straight RGBA [H, W, 4]: what its latent
         keeps. Raises `OptionError` where the bundle has no pictures of its size."""
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 4:
+            found = f"{pixels.dtype} {list(pixels.shape)}"
+            raise OptionError(f"pixels: expected a uint8 array [H, W, 4], found {found}")
         grid = grid_of_size((pixels.shape[1], pixels.shape[0]), self.bundle.manifest.image)
         with self.lock:
-            latent = encode(self.engines["vae_encode"], pixels)
+            latent = encode(self.engines["vae_encode"], np.ascontiguousarray(pixels))
             return decode(self.engines["vae_decode"], latent, grid)
 
     def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Document:

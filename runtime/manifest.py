@@ -238,6 +238,12 @@ def _check_decoding(manifest: Manifest) -> None:
         str(schedule.default_steps) in schedule.steps,
         f"schedule.default_steps: expected one of {sorted(schedule.steps)}",
     )
+    sampling = manifest.sampling
+    _require(
+        sampling.temperature >= 0 and 0 < sampling.top_p <= 1,
+        "sampling: expected a temperature of 0 or more and a top_p in (0, 1], found "
+        f"{sampling.temperature:g} and {sampling.top_p:g}",
+    )
     for f in fields(AnswerLimits):
         _positive(f"limits.{f.name}", getattr(manifest.limits, f.name))
     _require(

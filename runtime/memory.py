@@ -45,11 +45,7 @@ def plan_memory(
     vision = max(grid.vision_tokens(image) for grid in all_grids(image))
     planner_part = manifest.limits.dense + references * vision
     clean_part = references * image.max_tokens
-    kept = reference_bytes
-    if kept is None:
-        kept = REFERENCE_SETS * max(1, references) * image.max_tokens * row
-    elif kept < 0:
-        raise OptionError(f"reference_bytes: expected 0 or more, found {kept}")
+    sets = REFERENCE_SETS * max(1, references) * image.max_tokens * row
     return MemoryPlan(
         max_tokens=tokens,
         max_references=references,
@@ -57,7 +53,7 @@ def plan_memory(
         window_clean_tokens=clean_part,
         planner_bytes=tokens * row,
         window_bytes=(planner_part + 2 * clean_part) * row,
-        reference_bytes=kept,
+        reference_bytes=_capacity("reference_bytes", reference_bytes, sets, 0, 1 << 50),
     )
 
 

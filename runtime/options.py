@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime.prompt import PictureLike
 
 MAX_SEED = 2**63 - 1
+MAX_EDGE = 1 << 20
 
 
 class GenerateOptions(TypedDict, total=False):
@@ -73,7 +74,7 @@ class Options:
         _number("top_p", self.top_p, 0.0, 1.0, open_low=True)
         _number("deadline_s", self.deadline_s, 0.0, math.inf, open_low=True)
         _check_size(self.size)
-        if self.think not in (None, True, False):
+        if self.think is not None and not isinstance(self.think, bool):
             raise _wrong("think", "True, False or None", self.think)
         if self.on_event is not None and not callable(self.on_event):
             raise _wrong("on_event", "a function of one event", self.on_event)
@@ -133,5 +134,5 @@ def _check_size(size: object) -> None:
     if size == "auto":
         return
     fine = isinstance(size, (tuple, list)) and len(size) == 2
-    if not fine or not all(type(n) is int and n > 0 for n in size):  # type: ignore[attr-defined]
+    if not fine or not all(type(n) is int and 0 < n <= MAX_EDGE for n in size):  # type: ignore[attr-defined]
         raise _wrong("size", '"auto" or (width, height) in pixels', size)

@@ -66,7 +66,7 @@ def read_prompt(
             continue
         text = _text(item, where)
         texts += len(text)
-        if parts and isinstance(parts[-1], str):
+        if text and parts and isinstance(parts[-1], str):
             parts[-1] = f"{parts[-1]} {text}"
         elif text:
             parts.append(text)
@@ -152,9 +152,9 @@ def _fit_array(array: NDArray[Any], where: str, image: ImageGeometry) -> GivenPi
 def _from_path(path: Path, where: str, image: ImageGeometry) -> GivenPicture:
     import PIL.Image
 
-    if not path.is_file():
-        raise PictureError(f"{where}: expected a picture file, found none at {path}")
     try:
+        if not path.is_file():
+            raise PictureError(f"{where}: expected a picture file, found none at {path}")
         with warnings.catch_warnings():
             # The size is checked below, against the bundle's limit.
             warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
@@ -164,7 +164,7 @@ def _from_path(path: Path, where: str, image: ImageGeometry) -> GivenPicture:
         raise PictureError(f"{where}: {path} is too large: {error}") from error
     except PictureError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # every decoder of the library raises its own
         raise PictureError(f"{where}: cannot read {path} as a picture: {error}") from error
 
 
@@ -182,7 +182,7 @@ def _from_pil(opened: PIL.Image.Image, where: str, image: ImageGeometry) -> Give
     _check_area(opened.size, where, image)
     try:
         return _fitted(PIL.ImageOps.exif_transpose(opened), where, image)
-    except (OSError, SyntaxError, EOFError) as error:
+    except Exception as error:  # every decoder of the library raises its own
         raise PictureError(f"{where}: the picture is damaged: {error}") from error
 
 

@@ -76,22 +76,18 @@ def make_request(
             f"prompt: expected at most {max_references} pictures, found {len(given)}; the model "
             "looks at no more than that"
         )
+    grammar = Grammar(
+        alphabet, grids, image, options.max_images, options.think, manifest.limits, countdown
+    )
     pieces = _encode(parts, vocabulary)
     tokens = TURN_TOKENS + sum(_length(piece, image) for piece in pieces)
-    _check_room(tokens, options.max_images, grids, image, room)
+    usual = USUAL_PICTURE_TOKENS + max(grid.vision_tokens(image) for grid in grids)
+    _check_room(tokens, grammar, usual, room)
     sampling = manifest.sampling
     return Request(
         pieces=pieces,
         text=prompt_text(parts),
-        grammar=Grammar(
-            alphabet,
-            grids,
-            image,
-            options.max_images,
-            options.think,
-            manifest.limits,
-            countdown,
-        ),
+        grammar=grammar,
         times=times,
         seed=options.seed,
         temperature=sampling.temperature if options.temperature is None else options.temperature,
@@ -138,20 +134,22 @@ def _length(piece: Piece, image: ImageGeometry) -> int:
     return len(piece)
 
 
-def _check_room(
-    tokens: int, max_images: int | None, grids: Sequence[Grid], image: ImageGeometry, room: int
-) -> None:
-    typical = max(grids, key=lambda grid: grid.tokens)
-    per_picture = USUAL_PICTURE_TOKENS + typical.vision_tokens(image)
-    wanted = 0 if max_images == 0 else (max_images or 1)
-    if tokens + wanted * per_picture <= room:
+def _check_room(tokens: int, grammar: Grammar, usual: int, room: int) -> None:
+    """Pictures take `usual` tokens each, but the last one is begun only where the longest fits."""
+    plan = grammar.plan_room if grammar.think else 0
+    last = max(usual, grammar.picture_room + 1)
+    free = room - tokens - plan
+    fitting = 1 + (free - last) // usual if free >= last else 0
+    wanted = 1 if grammar.max_images is None else grammar.max_images
+    if free >= 0 and fitting >= wanted:
         return
-    if tokens + min(wanted, 1) * per_picture > room:
+    if free < 0 or fitting == 0:
+        planned = f", its plan {plan}" if plan else ""
         raise CapacityError(
-            f"the prompt takes {tokens} tokens and a picture about {per_picture}, but {room} are "
+            f"the prompt takes {tokens} tokens{planned} and a picture up to {last}, but {room} are "
             "free; shorten the prompt, start a new session or load with a larger max_tokens"
         )
     raise CapacityError(
-        f"max_images={max_images} takes about {tokens + wanted * per_picture} tokens, but {room} "
-        f"are free; {(room - tokens) // per_picture} pictures would fit"
+        f"max_images={wanted} takes about {room - free + (wanted - 1) * usual + last} tokens, but "
+        f"{room} are free; {fitting} pictures would fit"
     )

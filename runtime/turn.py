@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.document import Document, Image, Segment, Text
-from runtime.errors import Interrupted
+from runtime.errors import EngineError, Interrupted
 from runtime.events import Event, Finished, ImageDone, ImageStarted, TextDelta, ThinkDelta
 from runtime.grammar import Mask, Mode, State, forced
 from runtime.history import Mark, PlacedPicture
@@ -46,6 +46,7 @@ class Turn:
         self._runtime, self._planner = session.runtime, session.planner
         self._special = session.runtime.vocabulary.special
         self._state = State()
+        self._cut = False
         self._safe: Mark | None = None
         self._segments: list[Segment] = []
         self._text: list[str] = []
@@ -54,17 +55,16 @@ class Turn:
         self._first_token_s = 0.0
         self._planner_s = 0.0
         self._pictures: list[PictureStats] = []
-        counts = session.runtime.references.counts
-        self._counts = (counts.hits, counts.misses)
+        self._hits = self._misses = 0
 
     def events(self) -> Iterator[Event]:
         """Generate; the last event is `Finished`."""
         reason = "stop"
         try:
-            with self._runtime.lock:
+            with self._counting():
                 self._read_prompt()
             yield from self._answer()
-            reason = "length" if self._state.cut else "stop"
+            reason = "length" if self._cut or self._state.cut else "stop"
         except DeadlinePassed:
             self._take_back()
             reason = "deadline"
@@ -101,8 +101,8 @@ class Turn:
             first_token_s=self._first_token_s,
             planner_s=self._planner_s,
             total_s=time.perf_counter() - self._started,
-            cache_hits=references.counts.hits - self._counts[0],
-            cache_misses=references.counts.misses - self._counts[1],
+            cache_hits=self._hits,
+            cache_misses=self._misses,
             cache_bytes=memory.planner_bytes + memory.window_bytes + references.bytes,
             peak_bytes=peak_bytes(),
             images=tuple(self._pictures),
@@ -180,8 +180,14 @@ class Turn:
         if token is not None:
             return token
         logits, request = self._planner.logits(), self._request
+        if not np.isfinite(logits).all():
+            raise EngineError(
+                "planner: expected finite logits, found others; the engine does not fit this "
+                "bundle: run `weft verify` on it"
+            )
         wanted = int(logits.argmax())
         if self._wants_one_too_many(wanted, allowed):
+            self._cut = request.grammar.crowded(self._state, self._planner.room)
             return self._special.eos
         if self._ends_too_early(wanted, allowed):
             if self._state.count:
@@ -221,7 +227,7 @@ class Turn:
         commission = Commission(
             index, dense, dense_end, grid, self._request.seed, self._request.times
         )
-        with self._runtime.lock:
+        with self._counting():
             drawing = illustrate(
                 self._runtime, self._planner, history.pictures, commission, self._check_time
             )
@@ -232,6 +238,18 @@ class Turn:
         done = Image(index, drawing.pixels, prompt)
         self._segments.append(done)
         yield ImageDone(done, drawing.stats.total_s)
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
+        """Holds the runtime's lock and counts what of kept references the block uses."""
+        with self._runtime.lock:
+            counts = self._runtime.references.counts
+            hits, misses = counts.hits, counts.misses
+            try:
+                yield
+            finally:
+                self._hits += counts.hits - hits
+                self._misses += counts.misses - misses
 
     def _put(self, tokens: list[int]) -> None:
         history = self._session.history

@@ -13,7 +13,7 @@ from runtime.cli.arguments import add_bundle_arguments, add_option_arguments, op
 from runtime.cli.progress import Progress
 from runtime.cli.saving import save_all
 from runtime.document import Document, Text
-from runtime.errors import Interrupted, OptionError, WeftError
+from runtime.errors import Interrupted, OptionError, PictureError, WeftError
 from runtime.loading import load
 from runtime.session import Session
 from runtime.writers import check_folder
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
             print(f"session saved to {session.save(kept)}", file=sys.stderr)
     if arguments.json:
         print(json.dumps({"turns": session.turns, "files": [str(file) for file in chat.files]}))
-    return 0
+    return 0 if chat.saved else 1
 
 
 class Chat:
@@ -70,6 +70,8 @@ class Chat:
         self._folder: Path = arguments.output
         self._images: list[Path] = []
         self.files: list[Path] = []
+        self.saved = True
+        """Whether every answer went where it should."""
         self._interactive = sys.stdin.isatty()
 
     def run(self) -> None:
@@ -81,6 +83,8 @@ class Chat:
                 line = input("> " if self._interactive else "").strip()
             except EOFError:
                 return
+            except UnicodeDecodeError as error:
+                raise OptionError(f"expected text on standard input: {error}") from error
             if line in ("/quit", "/exit"):
                 return
             try:
@@ -111,9 +115,14 @@ class Chat:
         except Interrupted as stop:
             print(f"\n{COMMAND}: interrupted", file=sys.stderr)
             document = stop.document
+        except WeftError as error:
+            # Pictures that are not to blame wait for the next message.
+            self._images = [] if isinstance(error, PictureError) else images
+            raise
         folder = self._folder / f"turn-{self._session.turns}"
-        files, _ = save_all(document, [folder], COMMAND) if document.segments else ([], True)
+        files, saved = save_all(document, [folder], COMMAND) if document.segments else ([], True)
         self.files += files
+        self.saved &= saved
         _show(document, files, quiet=progress.on)
 
 

@@ -14,7 +14,7 @@ from runtime.cli.arguments import add_bundle_arguments, add_option_arguments, op
 from runtime.cli.progress import Progress, timing_table
 from runtime.cli.saving import save_all
 from runtime.document import Document
-from runtime.errors import Interrupted, OptionError, WeftError
+from runtime.errors import Interrupted, OptionError
 from runtime.loading import load
 from runtime.writers import check_output
 
@@ -27,13 +27,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.verbose:
         logging.basicConfig(level=logging.DEBUG, format="%(name)s %(message)s")
-    try:
-        return _run(arguments)
-    except WeftError as error:
-        if arguments.json:
-            print(json.dumps({"error": type(error).__name__, "message": str(error)}))
-        print(f"{COMMAND}: {error}", file=sys.stderr)
-        return 2
+    return _run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,10 +63,10 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         document = runtime.generate(_prompt(arguments.prompt), **options)
     except Interrupted as stop:
+        if not stop.document.segments:
+            raise
         print(f"\n{COMMAND}: interrupted", file=sys.stderr)
         document, code = stop.document, 130
-        if not document.segments:
-            return code
     files, saved = save_all(document, outputs, COMMAND)
     _report(document, files, arguments.json)
     return code or (0 if saved else 1)

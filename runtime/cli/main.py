@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(run(arguments) or 0)
     except KeyboardInterrupt:
         print(f"\nweft {name}: interrupted", file=sys.stderr)
-        return 130
+        return _failed(arguments, "Interrupted", "interrupted", 130)
     except ImportError as error:
         if not command.extra and not isinstance(error, WeftError):
             raise
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except WeftError as error:
         print(f"weft {name}: {error}", file=sys.stderr)
-        return 2
+        return _failed(arguments, type(error).__name__, str(error), 2)
     except BrokenPipeError:
         # The reader of our output went away; there is nobody left to tell.
         sys.stderr.close()
@@ -88,6 +89,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+
+
+def _failed(arguments: Sequence[str], error: str, message: str, code: int) -> int:
+    """The exit code; with `--json` the last line says what happened."""
+    if "--json" in arguments:
+        print(json.dumps({"error": error, "message": message}))
+    return code
 
 
 def _missing(error: ImportError, command: Command) -> str:

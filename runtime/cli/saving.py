@@ -13,7 +13,7 @@ from pathlib import Path
 
 from runtime.document import Document
 from runtime.errors import OutputError
-from runtime.writers import STEM, written_files
+from runtime.writers import STEM, save
 
 
 def save_all(document: Document, outputs: Sequence[Path], command: str) -> tuple[list[Path], bool]:
@@ -22,14 +22,12 @@ def save_all(document: Document, outputs: Sequence[Path], command: str) -> tuple
     failed = False
     for output in outputs:
         try:
-            document.save(output)
-            written += written_files(document, output)
+            written += save(document, output)
         except OutputError as error:
             print(f"{command}: {error}", file=sys.stderr)
             failed = True
     if failed:
         rescue = Path(tempfile.mkdtemp(prefix="weft-")) / STEM
-        document.save(rescue)
+        written += save(document, rescue)
         print(f"{command}: the document was saved to {rescue} instead", file=sys.stderr)
-        written += written_files(document, rescue)
     return list(dict.fromkeys(written)), not failed

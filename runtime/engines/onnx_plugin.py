@@ -29,7 +29,10 @@ def add_plugin(
             f"{RTX_PACKAGE}: expected an RTX GPU, the plugin offers none; use another device"
         )
     folder = cache_folder("kernels") / "onnx"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EngineError(f"{folder}: expected a folder for compiled kernels: {error}") from error
     chosen = {
         "has_user_compute_stream": "1",
         "user_compute_stream": str(stream),

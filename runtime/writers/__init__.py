@@ -20,11 +20,13 @@ Files = dict[str, bytes]
 STEM = "story"
 
 
-def save(document: Document, path: Path) -> Path:
-    """Write by suffix: `.html`, `.md`, or none for a folder. Raises `OutputError`."""
+def save(document: Document, path: Path) -> list[Path]:
+    """Write by suffix: `.html`, `.md`, or none for a folder. The files, the page first; raises
+    `OutputError`."""
     folder, make = _plan(path)
-    _write(folder, make(document))
-    return path
+    files = make(document)
+    _write(folder, files)
+    return [folder / name for name in files]
 
 
 def check_output(path: Path) -> None:
@@ -36,7 +38,10 @@ def check_output(path: Path) -> None:
 
 def check_folder(folder: Path) -> None:
     """Raise `OutputError` where `folder` is none that can be made or written to."""
-    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    except OSError as error:
+        raise _refused(folder, error) from error
     if not nearest.is_dir():
         raise OutputError(f"{folder}: cannot write there ({nearest} is a file); choose a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
@@ -46,15 +51,12 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def written_files(document: Document, path: Path) -> list[Path]:
-    """The files that `save` writes, the page first."""
-    folder, make = _plan(path)
-    return [folder / name for name in make(document)]
-
-
 def _plan(path: Path) -> tuple[Path, Callable[[Document], Files]]:
     """The folder that files go to, and what makes them."""
-    suffix = "" if path.is_dir() else path.suffix.lower()
+    try:
+        suffix = "" if path.is_dir() else path.suffix.lower()
+    except OSError as error:
+        raise _refused(path, error) from error
     if suffix in (".html", ".htm"):
         return path.parent, lambda document: {path.name: html_page(document).encode("utf-8")}
     if suffix == ".md":
@@ -81,10 +83,12 @@ def _write(folder: Path, files: Files) -> None:
         for name, data in files.items():
             _replace(folder / name, data)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"{folder}: cannot write there ({reason}); choose a folder you may write to"
-        ) from error
+        raise _refused(folder, error) from error
+
+
+def _refused(path: Path, error: OSError) -> OutputError:
+    reason = error.strerror or str(error)
+    return OutputError(f"{path}: cannot write there ({reason}); choose a folder you may write to")
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -100,7 +100,7 @@ def _colophon(document: Document) -> str:
     if document.model:
         parts.insert(0, document.model)
     unfinished = {
-        "length": "the memory for this story was full",
+        "length": "there was no room for more",
         "deadline": "its time was over",
         "interrupted": "it was interrupted",
     }.get(document.finish_reason)

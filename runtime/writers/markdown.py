@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 from runtime.document import Document, Text
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~])")
-_LINE_START = re.compile(r"^(\s*)([-+=>]|\d+[.)])(?=\s|$)")
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&])")
+_LINE_START = re.compile(r"^(\s*)([-+=]+|\d+[.)])(?=\s|$)")
 
 
 def markdown_files(document: Document, stem: str) -> dict[str, bytes]:
@@ -20,7 +21,7 @@ def markdown_files(document: Document, stem: str) -> dict[str, bytes]:
             continue
         name = f"{stem}-{segment.index + 1}.png"
         files[name] = segment.png()
-        blocks.append(f"![{_escape(segment.prompt)}]({name.replace(' ', '%20')})")
+        blocks.append(f"![{_escape(segment.prompt)}]({quote(name)})")
     page = "\n\n".join(blocks) + "\n"
     return {f"{stem}.md": page.encode("utf-8"), **files}
 

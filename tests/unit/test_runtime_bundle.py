@@ -167,10 +167,31 @@ def test_missing_and_broken_manifests(tmp_path: Path) -> None:
     with pytest.raises(BundleMissing, match="manifest"):
         read_bundle(tmp_path)
     manifest = tmp_path / "bundle.json"
-    for text, message in (("{", "syntax"), ("[]", "object"), ('{"schema": 1.5}', "integer")):
+    broken = [("{", "syntax"), ("[" * 100_000, "syntax"), ("[]", "object")]
+    for text, message in (*broken, ('{"schema": 1.5}', "integer")):
         manifest.write_text(text)
         with pytest.raises(BundleError, match=message):
             read_bundle(tmp_path)
+
+
+def test_a_bundle_is_found_wherever_the_process_goes(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bundle.parent)
+    found = read_bundle(bundle.name)
+    monkeypatch.chdir(tmp_path)
+    found.verify()
+
+
+def test_a_closed_cache_folder_means_checking_again(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    found = read_bundle(bundle)
+    monkeypatch.setattr("pathlib.Path.is_file", closed)
+    assert verify_once(found) and verify_once(found)
 
 
 def test_digests_are_checked_on_first_load(

@@ -156,7 +156,11 @@ def test_a_promise_is_kept_only_where_it_can_be() -> None:
     few = Grammar(ALPHABET, all_grids(IMAGE), IMAGE, 1, None, LIMITS, COUNTDOWN)
     assert few.allowed(state, 500)[SPECIAL.eos]
     grammar = Grammar(ALPHABET, all_grids(IMAGE), IMAGE, None, None, LIMITS, COUNTDOWN)
-    assert grammar.allowed(state, grammar.picture_room)[SPECIAL.eos]
+    room = grammar.picture_room
+    assert grammar.allowed(state, room)[SPECIAL.eos] and grammar.crowded(state, room)
+    assert grammar.advance(state, SPECIAL.eos, room).cut
+    assert not few.crowded(state, room) and not few.advance(state, SPECIAL.eos, room).cut
+    assert not grammar.crowded(state, room + 1)
 
 
 def test_who_does_not_count_is_free() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import PIL.Image
@@ -17,6 +18,8 @@ import pytest
 from runtime import Document, Image, Interrupted, OptionError, OutputError, Stats, Text, loading
 from runtime.cli import chat, generate
 from runtime.cli.main import COMMANDS, main
+from runtime.session import Session
+from runtime.writers import check_output
 from tests.fake_bundle import fake_engines, make_bundle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -81,6 +84,15 @@ def test_markdown_has_its_pictures_beside_it(document: Document, tmp_path: Path)
         assert np.array_equal(np.array(opened), document.images[1].pixels)
 
 
+def test_markdown_reads_as_it_was_written(tmp_path: Path) -> None:
+    document = Document((Text("---\nAT&amp;T\n== x\n- y\n"), picture(0)))
+    document.save(tmp_path / "part#1 (50%).md")
+    text = (tmp_path / "part#1 (50%).md").read_text(encoding="utf-8")
+    assert text.startswith("--\\-\n\nAT\\&amp;T\n\n=\\= x\n\n\\- y\n\n")
+    (link,) = re.findall(r"\]\(([^()\s]+)\)\n", text)
+    assert (tmp_path / unquote(link)).is_file()
+
+
 def test_a_folder_holds_everything(document: Document, tmp_path: Path) -> None:
     document.save(tmp_path / "out")
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
@@ -100,6 +112,11 @@ def test_bad_places_are_named(document: Document, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write there"):
         document.save(tmp_path / "file" / "story.html")
+    for name in ("x" * 300, "x" * 300 + ".html"):
+        with pytest.raises(OutputError, match="cannot write there"):
+            document.save(tmp_path / name)
+        with pytest.raises(OutputError, match="cannot write there"):
+            check_output(tmp_path / name / "story.html")
 
 
 def test_digests_tell_documents_apart(document: Document) -> None:
@@ -232,6 +249,51 @@ def test_chat_saves_every_turn_and_the_session(
     assert chat.main([*arguments, *kept, "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["turns"] == 3
     assert (tmp_path / "chat/turn-3/story.html").is_file()
+
+
+def test_chat_keeps_pictures_for_the_next_message_and_tells_what_was_not_saved(
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "fox.png"
+    PIL.Image.new("RGB", (64, 64), "red").save(path)
+    lines = iter([f"/image {path}", "a <think> b", "Draw it."])
+    asked: list[list[Path]] = []
+    generate = Session.generate
+
+    def watch(self: Session, prompt: str, **options: object) -> Document:
+        asked.append(options["references"])  # type: ignore[arg-type]
+        return generate(self, prompt, **options)  # type: ignore[arg-type]
+
+    def read(_: str) -> str:
+        line = next(lines, None)
+        if line is None:
+            raise EOFError
+        if line == "Draw it.":
+            (tmp_path / "chat").write_text("in the way")
+        return line
+
+    monkeypatch.setattr(Session, "generate", watch)
+    monkeypatch.setattr("builtins.input", read)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    arguments = ["--bundle", str(bundle), "-o", str(tmp_path / "chat"), "--max-images", "1"]
+    assert main(["chat", *arguments]) == 1
+    assert asked == [[path], [path]]
+    assert "was saved to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["generate", "chat", "inspect"])
+def test_the_last_line_of_json_tells_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    missing = str(tmp_path / "none")
+    arguments = [missing] if command == "inspect" else ["--bundle", missing]
+    prompt = ["A fox."] if command == "generate" else []
+    assert main([command, *prompt, *arguments, "--json"]) == 2
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["error"] == "BundleMissing" and missing in told["message"]
 
 
 def test_inspect_shows_the_bundle(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,6 +138,32 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         read(tmp_path / "half.png")
     with pytest.raises(PictureError):
         read(tmp_path)
+    with pytest.raises(PictureError, match="cannot read"):
+        read(tmp_path / ("x" * 300 + ".png"))
+    closed = PIL.Image.open(whole)
+    closed.close()
+    with pytest.raises(PictureError, match="damaged"):
+        read(closed)
+
+
+def test_whatever_a_decoder_raises_is_a_damaged_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    PIL.Image.new("RGB", (32, 32)).save(path)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("Failed to decode image")
+
+    for place, message in (("PIL.Image.open", "cannot read"), ("PIL.Image.Image.load", "damaged")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, fail)
+            with pytest.raises(PictureError, match=f"{message}.*Failed to decode"):
+                read(path)
+
+
+def test_empty_parts_leave_no_trace() -> None:
+    assert read(["Draw a cat", "", " "]) == ("Draw a cat",)
 
 
 def test_orientation_is_applied(tmp_path: Path) -> None:
