@@ -42,17 +42,23 @@ class PlannerCache:
             name: memory.zeros((count,), element) for name in cache_names("past", geometry.layers)
         }
         self.capacity = capacity
-        self.slots = 0
         self.views: dict[str, Array] = {}
         self.fit(1, 0)
 
+    @property
+    def slots(self) -> int:
+        """How many slots are shown."""
+        return next((view.shape[2] for view in self.views.values()), 0)
+
     def fit(self, end: int, kept: int) -> None:
-        """Show the slots that a sequence of `end` tokens needs; the first `kept` keep their K/V."""
+        """Show the slots that a sequence of `end` tokens needs; the first `kept` keep their K/V.
+
+        An exception on the way, such as Ctrl-C, leaves no row that may be used.
+        """
         slots = max(self._least, min(self._most, -(-end // CACHE_STEP) * CACHE_STEP))
         if slots == self.slots:
             return
-        old, self.slots = self.views, slots
-        shape = (1, self._heads, slots, self._dim)
+        old, shape = self.views, (1, self._heads, slots, self._dim)
         self.views = {n: self._memory.prefix(flat, shape) for n, flat in self._flat.items()}
         for name, view in self.views.items():
             if kept:

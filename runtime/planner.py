@@ -107,7 +107,10 @@ class Planner:
         logits: Array = np.zeros((1, 0), np.float32)
         while self.written < end:
             stop = min(end, self.written + self._chunk_size)
-            self._cache.fit(stop, self.written)
+            # Nothing counts as written while rows move: Ctrl-C may leave them halfway.
+            kept, self.written = self.written, 0
+            self._cache.fit(stop, kept)
+            self.written = kept
             logits = self._chunk(self.written, stop)
             self.written = stop
         return np.asarray(logits[0], np.float32)

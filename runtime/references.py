@@ -94,6 +94,8 @@ class References:
         entry = make()
         size = _size(entry)
         if size <= self.limit_bytes:
+            # Counted anew: Ctrl-C between two of these lines would be in a running sum for good.
+            self.bytes = sum(map(_size, self._entries.values()))
             while self.bytes + size > self.limit_bytes:
                 _, old = self._entries.popitem(last=False)
                 self.bytes -= _size(old)

@@ -60,7 +60,8 @@ class Session:
     def stream(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Iterator[Event]:
         """Like `generate`, as events; closing the iterator early takes back what is unfinished.
 
-        The prompt and the options are checked now; work starts with the first event asked for.
+        The prompt and the options are checked now and time counts from now; work starts with the
+        first event asked for.
         """
         turn, parsed = self._begin(prompt, dict(options))
         return self._watched(self._run(turn), parsed)
@@ -68,8 +69,10 @@ class Session:
     def rewind(self, turns: int = 1) -> None:
         """Forget the last turns, their pictures included."""
         self._check_idle()
-        if not 1 <= turns <= self.turns:
-            raise SessionError(f"rewind: expected 1 to {self.turns} turns, found {turns}")
+        if not self.turns:
+            raise SessionError("rewind: expected a session with a turn to take back, found none")
+        if type(turns) is not int or not 1 <= turns <= self.turns:
+            raise SessionError(f"rewind: expected 1 to {self.turns} turns, found {turns!r}")
         for _ in range(turns):
             self.drop_turn()
 
@@ -130,9 +133,9 @@ class Session:
 
     def _run(self, turn: Turn) -> Generator[Event, None, None]:
         self._check_idle()
-        self._busy = True
-        self.history.turns.append(self.mark())
         try:
+            self._busy = True
+            self.history.turns.append(self.mark())
             yield from turn.events()
         finally:
             self._busy = False

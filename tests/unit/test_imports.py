@@ -116,7 +116,9 @@ def test_export_takes_models_and_the_contract() -> None:
     def may(i: Import) -> bool:
         verifies = Path(i.path).stem.startswith("verif") or "/verif" in i.path
         if i.top == "runtime":
-            return verifies or i.within(*CONTRACT, "runtime.strict") or i.name == "runtime.__version__"
+            return (
+                verifies or i.within(*CONTRACT, "runtime.strict") or i.name == "runtime.__version__"
+            )
         return i.top != "benchmarks" or verifies
 
     assert not broken([i for i in imports("export") if not may(i)])
