@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -21,10 +22,13 @@ from training.storyworld.documents import (
     sample_document,
 )
 from training.storyworld.documents.dice import Dice
+from training.storyworld.documents.edits import Edit, sample_edit
 from training.storyworld.documents.plots import PLOTS
 from training.storyworld.documents.stories import choose_beats
+from training.storyworld.documents.wording import NUMBERS
 from training.storyworld.sampling import sample_scene
 from training.storyworld.scene import (
+    ACCESSORIES,
     COLORS,
     FORMS,
     KINDS,
@@ -161,6 +165,56 @@ def test_edits_keep_markings_and_places() -> None:
         assert before != after and before.size == after.size
 
 
+@pytest.mark.parametrize("task", ["story", "guide", "series"])
+def test_a_number_that_is_asked_is_said(task: str) -> None:
+    for document in documents(task, 400):
+        prompt = " ".join(p.text for p in document.turns[0].parts if isinstance(p, Text))
+        count = requested(document)[0]["pictures"]
+        if count is not None:
+            assert re.search(rf"\b({count}|{NUMBERS[count]})\b", prompt, re.IGNORECASE), prompt
+
+
+def edits(count: int) -> Iterator[tuple[Scene, Edit]]:
+    rng = np.random.default_rng(0)
+    dice = Dice(rng)
+    for _ in range(count):
+        scene = sample_scene(rng)
+        yield scene, sample_edit(dice, scene)
+
+
+def slots(scene: Scene) -> dict[str, object]:
+    """What an edit may change, by name."""
+    found = {n: getattr(scene, n) for n in ("place", "time", "weather", "style", "props")}
+    for name in ("color", "accessory", "action", "facing"):
+        found[name] = [getattr(c, name) for c in scene.characters]
+    return found
+
+
+def test_two_edits_at_once_change_two_slots() -> None:
+    twice = 0
+    for scene, edit in edits(2000):
+        before, after = slots(scene), slots(edit.scene)
+        changed = [name for name in before if before[name] != after[name]]
+        assert len(changed) == 1 + (" and " in edit.instruction), edit.instruction
+        twice += len(changed) == 2
+    assert twice > 100
+
+
+def test_edits_leave_no_doubt_whom_they_mean() -> None:
+    things = "|".join(ACCESSORIES)
+    for scene, edit in edits(3000):
+        order, figures = edit.instruction, scene.characters
+        worn = [c.accessory.kind for c in figures if c.accessory]
+        for thing in re.findall(rf"swap the ({things})\b", order):
+            assert worn.count(thing) == 1, order
+        if re.search(rf"\badd an? \w+ ({things})\b", order):
+            assert len(figures) == 1, order
+        for thing, who in re.findall(r"put an? (\w+) next to the ([\w ]+?)(?: and |$)", order):
+            gap = next(p.gap for p in edit.scene.props if p.kind == thing)
+            beside = edit.scene.characters[max(gap - 1, 0) : gap + 1]
+            assert any(who in (c.kind, f"{c.color} {c.kind}") for c in beside), order
+
+
 def contradictions(text: str, scene: Scene) -> set[str]:
     """Words of the storyworld in `text` that the picture does not show."""
     words = set(WORDS.findall(text.lower()))
@@ -194,6 +248,28 @@ def test_every_plot_can_be_told_in_two_to_twelve_pictures(plot) -> None:
     for count in range(2, 13):
         for _ in range(10):
             assert len(choose_beats(dice, plot, count)) == count
+
+
+def test_what_is_lost_and_found_is_lost_before_it_is_searched() -> None:
+    plot = next(p for p in PLOTS if p.name == "lost and found")
+    search = re.compile("could not find it|not seen it|searched|forgotten|give up|it was,|saw it")
+    dice = Dice(np.random.default_rng(0))
+    for count in [*range(2, 13)] * 20:
+        texts = [beat.text for beat in choose_beats(dice, plot, count)]
+        told = next(i for i, text in enumerate(texts) if "it was gone" in text)
+        assert not any(search.search(text) for text in texts[:told]), texts
+        assert search.search(texts[-1])
+
+
+def test_it_is_late_only_in_the_evening_and_at_night() -> None:
+    late = 0
+    for document in documents("story", 1000):
+        for text, picture in pairwise(document.turns[1].parts):
+            if isinstance(text, Text) and re.search(r"\blate\b|time to go home", text.text):
+                assert isinstance(picture, Picture) and picture.scene is not None
+                assert picture.scene.time in ("evening", "night"), text.text
+                late += 1
+    assert late > 10
 
 
 def test_pictures_of_one_turn_are_counted_down() -> None:

@@ -18,6 +18,7 @@ from training.storyworld.documents.wording import (
     PLACE_PHRASES,
     TIME_PHRASES,
     capital,
+    dressed_in,
     reference,
     usual,
     worn,
@@ -69,6 +70,11 @@ def _with_character(scene: Scene, index: int, character: Character) -> Scene | N
         return None
     changed = (*scene.characters[:index], character, *scene.characters[index + 1 :])
     return replace(scene, characters=changed)
+
+
+def _worn_once(scene: Scene, accessory: str) -> bool:
+    """Whether "the scarf" can only be one: nobody else in the picture wears such a thing."""
+    return [c.accessory.kind for c in scene.characters if c.accessory].count(accessory) == 1
 
 
 def _them(scene: Scene) -> str:
@@ -130,7 +136,9 @@ def edit_weather(dice: Dice, scene: Scene) -> Edit | None:
     if scene.sticker:
         return None
     weather = _other(dice, WEATHERS, scene.weather)
-    order = dice.pick(_WEATHER_ORDERS[weather])
+    # Clouds are no bad weather to stop, and they are not added to rain.
+    unfit = "stop" if scene.weather in ("clear", "cloudy") else "add"
+    order = dice.pick([o for o in _WEATHER_ORDERS[weather] if not o.startswith(unfit)])
     return Edit(order, _WEATHER_ANSWERS[weather], replace(scene, weather=weather))
 
 
@@ -184,14 +192,17 @@ def edit_give(dice: Dice, scene: Scene) -> Edit | None:
     new = Accessory(_other(dice, ACCESSORIES, *before), color)
     who = reference(scene, index)
     thing = worn(new)
-    options = [f"give {who} {thing}", f"let {who} wear {thing}", f"dress {who} in {thing}"]
+    options = [f"give {who} {thing}", f"let {who} wear {thing}", f"dress {who} {dressed_in(new)}"]
     if len(scene.characters) == 1:
         options += [f"give {p} {thing}" for p in ("it", "her", "him")]
     if old.accessory:
         options = [o + " instead" if dice.chance(0.5) else o for o in options]
-        options += [f"swap the {old.accessory.kind} for {thing}"]
+        if _worn_once(scene, old.accessory.kind):
+            options += [f"swap the {old.accessory.kind} for {thing}"]
     else:
-        options += [f"put {thing} on {who}", f"add {thing}"]
+        options += [f"put {thing} on {who}"]
+        if len(scene.characters) == 1:
+            options += [f"add {thing}"]
     changed = _with_character(scene, index, replace(old, accessory=new))
     return changed and Edit(dice.pick(options), f"{who} wears {thing} now", changed)
 
@@ -203,9 +214,8 @@ def edit_take(dice: Dice, scene: Scene) -> Edit | None:
     if old.accessory is None:
         return None
     who, thing = reference(scene, index), old.accessory.kind
-    if sum(c.accessory is not None and c.accessory.kind == thing for c in scene.characters) > 1:
-        options = [f"take the {thing} off {who}"]
-    else:
+    options = [f"take the {thing} off {who}"]
+    if _worn_once(scene, thing):
         options = [f"take off the {thing}", f"remove the {thing}", f"without the {thing}, please"]
     changed = _with_character(scene, index, replace(old, accessory=None))
     return changed and Edit(dice.pick(options), f"the {thing} is gone", changed)
@@ -217,7 +227,7 @@ def edit_accessory_color(dice: Dice, scene: Scene) -> Edit | None:
     if old.accessory is None:
         return None
     thing = old.accessory.kind
-    if sum(c.accessory is not None and c.accessory.kind == thing for c in scene.characters) > 1:
+    if not _worn_once(scene, thing):
         return None
     color = _other(dice, tuple(COLORS), old.color, old.accessory.color)
     options = (f"make the {thing} {color}", f"change the {thing} to {color}",
@@ -247,8 +257,8 @@ def edit_add_prop(dice: Dice, scene: Scene) -> Edit | None:
     kind = _other(dice, PROPS, *(p.kind for p in scene.props))
     gap = dice.pick(free)
     where = f" {position(gap, count)}" if dice.chance(0.6) else ""
-    thing = article(kind)
-    options = (f"add {thing}{where}", f"put {thing}{where or ' next to ' + reference(scene, 0)}",
+    thing, beside = article(kind), reference(scene, min(gap, count - 1))
+    options = (f"add {thing}{where}", f"put {thing}{where or f' next to {beside}'}",
                f"there should be {thing}{where}", f"include {thing}{where}")  # fmt: skip
     props = tuple(sorted((*scene.props, Prop(kind, gap)), key=lambda p: p.gap))
     answer = f"there is {thing} {position(gap, count)} now"
@@ -287,14 +297,29 @@ ANSWERS = ("{}.", "{}.", "{}.", "Done: {}.", "Of course: {}.", "All right, {}.")
 
 
 def sample_edit(dice: Dice, scene: Scene) -> Edit:
-    """One edit of `scene`, now and then two at once."""
+    """One edit of `scene`, now and then two at once, of different slots."""
     edit = _one_edit(dice, scene)
     if dice.chance(0.12):
         second = _one_edit(dice, edit.scene)
-        if second.instruction.split()[0] in _VERBS and edit.instruction.split()[0] in _VERBS:
-            together = f"{edit.instruction} and {second.instruction}"
-            return Edit(together, "done", second.scene)
+        orders = [edit.instruction, second.instruction]
+        again = _changed(scene, edit.scene) & _changed(edit.scene, second.scene)
+        renamed = _names(scene) != _names(edit.scene)
+        if not (again or renamed) and all(order.split()[0] in _VERBS for order in orders):
+            # Said last, "it" would be what the other order names: a hat to move to the lake.
+            orders.sort(key=lambda order: order.split()[1] not in ("it", "them"))
+            return Edit(" and ".join(orders), "done", second.scene)
     return edit
+
+
+def _names(scene: Scene) -> list[str]:
+    return [reference(scene, index) for index in range(len(scene.characters))]
+
+
+def _changed(before: Scene, after: Scene) -> set[str]:
+    """The slots of the scene and of its characters that differ."""
+    figures = zip(before.characters, after.characters, strict=True)
+    pairs = [(vars(old), vars(new)) for old, new in ((before, after), *figures)]
+    return {name for old, new in pairs for name in old if old[name] != new[name]} - {"characters"}
 
 
 _VERBS = frozenset({

@@ -37,7 +37,7 @@ class Guide:
 GUIDES = (
     Guide(
         "fly a kite",
-        Beat("Take your kite to an open place. {line}", "walking", props=("kite",)),
+        Beat("Take your kite to an open place.", "walking", props=("kite",)),
         (
             Beat("Check that the string of the kite is tied well.", "standing", props=("kite",)),
             Beat("Wait beside the kite until some wind comes along.", "sitting", props=("kite",),
@@ -57,7 +57,7 @@ GUIDES = (
             Beat("Walk in small circles and scatter the spores.", "walking"),
             Beat("Wait for the rain. It does the watering for you.", "standing", weather="rain"),
             Beat("Be patient. Sit down and wait.", "sitting"),
-            Beat("Sleep a night over it.", "sleeping", time="night"),
+            Beat("Sleep on it for a night.", "sleeping", time="night"),
         ),
         Beat("In the morning your first mushroom is there. Well done!", "cheering",
              props=("mushroom",), time="morning", weather="clear"),
@@ -70,7 +70,7 @@ GUIDES = (
         (
             Beat("Carry the basket home carefully.", "walking", props=("basket",)),
             Beat("Mix everything. If it is fun, jump a little.", "jumping"),
-            Beat("Put it in the oven, sit down and wait.", "sitting"),
+            Beat("Put the dough in the oven, sit down and wait.", "sitting"),
             Beat("Take out the cake and let it cool. No tasting yet!", "standing", props=("cake",)),
         ),
         Beat("Your cake is ready. Hooray!", "cheering", props=("cake",)),
@@ -81,13 +81,13 @@ GUIDES = (
         "pack for a picnic",
         Beat("Take a big basket.", "standing", props=("basket",)),
         (
-            Beat("Put an apple in the basket, or two.", "standing", props=("basket", "apple")),
+            Beat("Put an apple or two in the basket.", "standing", props=("basket", "apple")),
             Beat("Add a cake, if you have one.", "cheering", props=("basket", "cake")),
             Beat("Do not forget a book to read in the shade.", "standing",
                  props=("basket", "book")),
-            Beat("Carry the basket {to_place}. {line}", "walking", props=("basket",), place="next"),
+            Beat("Carry the basket {to_place}.", "walking", props=("basket",), place="next"),
         ),
-        Beat("Sit down next to your basket and enjoy it.", "sitting", props=("basket",)),
+        Beat("Sit down next to your basket and enjoy the picnic.", "sitting", props=("basket",)),
         ("meadow", "lake", "beach", "garden"),
         close="Enjoy your meal!",
     ),
@@ -139,7 +139,7 @@ GUIDES = (
     ),
     Guide(
         "sail a boat",
-        Beat("Bring your boat to the water. {line}", "walking", props=("boat",)),
+        Beat("Bring your boat to the water.", "walking", props=("boat",)),
         (
             Beat("Look the boat over. Does it have any holes?", "standing", props=("boat",)),
             Beat("Wave to everyone before the boat sets off.", "waving", props=("boat",)),
@@ -169,7 +169,7 @@ GUIDES = (
     ),
     Guide(
         "collect shells",
-        Beat("Go to the beach early. {line}", "walking", place="beach", time="morning"),
+        Beat("Go to the beach early.", "walking", place="beach", time="morning"),
         (
             Beat("Take a basket with you.", "walking", props=("basket",)),
             Beat("Stand still and look around. There is a shell!", "standing", props=("shell",)),

@@ -19,6 +19,7 @@ from training.storyworld.documents.wording import (
     TIME_PHRASES,
     WEATHER_PHRASES,
     capital,
+    dressed_in,
     listed,
     plural,
     tinted,
@@ -99,7 +100,9 @@ def character_wish(
         words, action = article(f"{character.action} {noun}"), False
     if character.accessory is not None and dice.chance(detail):
         asked["accessory"] = f"{character.accessory.color} {character.accessory.kind}"
-        words += f" {dice.pick(('wearing', 'with', 'in'))} {worn(character.accessory)}"
+        thing = character.accessory
+        forms = (f"wearing {worn(thing)}", f"with {worn(thing)}", dressed_in(thing))
+        words += f" {dice.pick(forms)}"
     if action:
         words += f" {character.action}"
     if dice.chance(0.3 * detail):
@@ -256,7 +259,7 @@ def full_slots(character: Character) -> dict[str, str]:
 STICKER_REQUESTS = (
     "A sticker of {}.", "Make a sticker of {}.", "Draw {} as a sticker.",
     "{} on a transparent background", "I need a transparent picture of {}.",
-    "A sticker with {}, please.", "Please make {} a sticker, no background.",
+    "A sticker with {}, please.", "Please turn {} into a sticker, no background.",
     "Cut out {} for me, without a background.",
 )  # fmt: skip
 

@@ -19,6 +19,7 @@ from training.storyworld.documents.wording import (
     STYLE_PHRASES,
     TIME_PHRASES,
     capital,
+    dressed_in,
     listed,
     plural,
     tinted,
@@ -42,8 +43,8 @@ FORMS = (
     "story about {hero}",
 )
 KIND_FORMS = (
-    "My [daughter|son|little girl|little boy] loves {kinds}. [Tell|Write] [her|them|us] a story "
-    "about one.",
+    "My [daughter|little girl] loves {kinds}. [Tell|Write] [her|us|me] a story about one.",
+    "My [son|little boy] loves {kinds}. [Tell|Write] [him|us|me] a story about one.",
     "We love {kinds}! A story about one, please.",
     "Do you know a story about {kinds}? Just one will do.",
 )
@@ -72,11 +73,13 @@ def story_prompt(dice: Dice, story: Story) -> Wish:
     else:
         hero, tail = _hero(dice, story, wish.asked), ""
         if story.count_asked and dice.chance(0.5):
-            tail = " " + dice.pick(COUNT_TAILS).replace("{n}", _number(dice, story, wish.asked))
+            tail = dice.pick(COUNT_TAILS).replace("{n}", _number(dice, story, wish.asked))
+            # After a long phrase, "with three pictures" would seem to belong to its last words.
+            tail = f"{',' if ',' in hero or len(hero.split()) > 4 else ''} {tail}"
         wish.words = fill(dice, dice.pick(FORMS), {"hero": hero + tail})
-        if not tail and dice.chance(0.06):
+        if not tail and dice.chance(0.06) and " who " not in hero:
             wish.words = f"Once upon a time there was {hero}."
-        if dice.chance(0.05):
+        if dice.chance(0.05) and not tail:
             wish.words = _listed(dice, story, wish.asked)
     _wishes(dice, story, wish)
     return wish
@@ -128,7 +131,10 @@ def _hero(dice: Dice, story: Story, asked: dict[str, Any]) -> str:
         words = words.replace("{}", hero.name)
     if look.accessory is not None and dice.chance(0.5 * detail):
         slots["accessory"] = f"{look.accessory.color} {look.accessory.kind}"
-        words += f" {dice.pick(('with', 'wearing', 'in'))} {worn(look.accessory)}"
+        thing = look.accessory
+        forms = (f"with {worn(thing)}", f"wearing {worn(thing)}", dressed_in(thing))
+        comma = "," if words.endswith(",") else ""
+        words = f"{words.rstrip(',')} {dice.pick(forms)}{comma}"
     asked["characters"] = [slots]
     if story.plot.friend and dice.chance(0.25):
         words += f" and {_friend(dice, story, asked)}"
@@ -167,7 +173,7 @@ def _hint(dice: Dice, story: Story, asked: dict[str, Any]) -> str:
         asked["characters"].append({"kind": friend.kind})
     if "thing}" in hint:
         asked["props"] = [teller.things["thing"]]
-    his = PRONOUNS[teller.hero.pronoun][2] if dice.chance(0.6) else "its"
+    his = PRONOUNS[teller.hero.pronoun][2] if dice.chance(0.6) or story.named else "its"
     return hint.format(
         thing=teller.things["thing"], a_thing=article(teller.things["thing"]),
         a_f_kind=article(friend.kind), his=his,
@@ -198,9 +204,7 @@ def _wishes(dice: Dice, story: Story, wish: Wish) -> None:
         wish.asked["style"] = story.teller.style
         style = dice.pick(STYLE_PHRASES[story.teller.style])
         more.append(
-            dice.pick(("Draw it {}.", "The pictures should be {}.", "{}, please.")).replace(
-                "{}", style
-            )
+            dice.pick(("Draw it {}.", "I would like it {}.", "{}, please.")).replace("{}", style)
         )
     if story.size_word:
         wish.asked["size"] = list(story.teller.size)

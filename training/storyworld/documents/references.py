@@ -37,7 +37,7 @@ from training.storyworld.text import article
 
 TOGETHER = (
     "Put them together in one picture{tail}.", "Draw them together{tail}.",
-    "One picture with all of them{tail}, please.", "Show {all} together{tail}.",
+    "One picture with {all} of them{tail}, please.", "Show {all} together{tail}.",
     "Let them meet{tail}.", "Make one picture of {names}{tail}.", "Draw {names} together{tail}.",
     "These are my friends. Draw them together{tail}.", "Bring {names} together{tail}.",
 )  # fmt: skip
@@ -61,7 +61,7 @@ def compose_document(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
     scene, tail = _together(dice, sources, size, asked)
     if size_word:
         asked["size"] = list(size)
-        tail += f", in a {size_word} picture"
+        tail += f", in {size_word} format"
     if count == 1:
         kind = cast[0].kind
         it = dice.pick(("it", f"this {kind}", "this one", f"the {kind}"))

@@ -17,12 +17,12 @@ PLACE_LINES = {
         "It smelled of moss and pine.", "Every path led deeper between the trees.",
     ),
     "beach": (
-        "The waves came in, one after another.", "The sand was warm and soft.",
+        "The waves came in, one after another.", "The sand was fine and soft.",
         "The sea hummed its old song.", "The air tasted of salt.",
     ),
     "meadow": (
-        "The grass tickled {his} toes.", "The grass swayed this way and that.",
-        "Little flowers nodded in the breeze.", "A bee hummed somewhere in the grass.",
+        "The grass was tall and ticklish.", "The grass swayed this way and that.",
+        "Little flowers nodded in the breeze.", "Something rustled in the grass.",
     ),
     "mountains": (
         "The peaks seemed to touch the sky.", "The air was thin and fresh.",
@@ -34,19 +34,19 @@ PLACE_LINES = {
     ),
     "desert": (
         "The sand went on and on.", "The dunes rolled away like waves.",
-        "It was so quiet that {he} could hear the sand.", "Nothing moved but the wind.",
+        "It was so quiet that you could hear the sand.", "The wind drew lines in the sand.",
     ),
     "snowfield": (
-        "The cold tickled {his} nose.", "Everything was soft and still.",
-        "The ground crunched under {his} feet.", "{His} breath hung in the air.",
+        "The cold nipped at every nose.", "Everything was soft and still.",
+        "The ground crunched underfoot.", "Every breath hung in the air.",
     ),
     "garden": (
-        "It smelled of roses and wet earth.", "The flowers grew in neat rows.",
-        "Something was growing in every corner.", "The bees were busy.",
+        "It smelled of leaves and earth.", "The flowers grew in neat rows.",
+        "Something was growing in every corner.", "A little gate creaked.",
     ),
     "lake": (
-        "The water was as smooth as glass.", "Small ripples crossed the water.",
-        "The reeds rustled softly.", "The water looked back at {him}.",
+        "Little waves lapped at the shore.", "Small ripples crossed the water.",
+        "The reeds rustled softly.", "The water looked back at whoever looked in.",
     ),
     "castle": (
         "The towers reached high above.", "The old gate creaked.",
@@ -67,7 +67,7 @@ WEATHER_LINES = {
         "night": ("The moon hid behind the clouds.",),
     },
     "rain": {
-        "morning": ("It had been raining since dawn.", "Drip, drop, said the rain."),
+        "morning": ("The morning rain fell softly.", "Drip, drop, said the rain."),
         "day": ("Rain pattered down.", "Drip, drop, said the rain."),
         "evening": ("The evening rain fell softly.", "Drip, drop, said the rain."),
         "night": ("Rain fell in the dark.", "Drip, drop, said the rain."),
@@ -83,8 +83,8 @@ ONE_TIME = {"morning": "One morning", "day": "One day", "evening": "One evening"
             "night": "One night"}  # fmt: skip
 LATER = {
     "morning": ("The next morning,", "When morning came,"),
-    "day": ("By noon,", "At midday,"),
-    "evening": ("When evening came,", "As the sun went down,", "By evening,"),
+    "day": ("Around noon,", "At midday,"),
+    "evening": ("When evening came,", "As the sun went down,", "Towards evening,"),
     "night": ("When night fell,", "That night,", "When it grew dark,"),
 }
 SOON = ("Then", "Then", "Soon", "After a while,", "A little later,", "Before long,")

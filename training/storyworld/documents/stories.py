@@ -56,7 +56,8 @@ def _teller(
     looks = [hero.character, friend.character]
     for _ in range(2):
         looks.append(sample_other(dice, held_out, looks))
-    places = dice.some([p for p in PLACES if p not in plot.avoid], 8)
+    allowed = [p for p in PLACES if p not in plot.avoid]
+    places = dice.some(allowed, min(8, len(allowed)))
     if plot.places:
         start = dice.pick(plot.places)
         places = [start, *(p for p in places if p != start)]

@@ -44,9 +44,9 @@ class Beat:
 
     `text` is a template. `friend` and `guests` are the actions of those who are there too, `props`
     the roles shown ("thing", "second", or a kind). `place` is None to stay, "next" for a new one,
-    "home" for the first, or a place. `time` is None to stay, "later" for the next time of day, or
-    a time. A beat is told only where earlier beats of the plot gave all that it `needs`, and not
-    what `unless` names.
+    "home" for the first, or a place. `time` is None to stay, "later" for the next time of day,
+    "late" for the evening where it is not yet evening or night, or a time. A beat is told only
+    where earlier beats of the plot gave all that it `needs`, and not what `unless` names.
     """
 
     text: str
@@ -101,6 +101,8 @@ class Teller:
             self.place = beat.place
         if beat.time == "later":
             self.time = TIMES[(TIMES.index(self.time) + 1) % len(TIMES)]
+        elif beat.time == "late":
+            self.time = max(self.time, "evening", key=TIMES.index)
         elif beat.time is not None:
             self.time = beat.time
         elif self._drifts(beat):
@@ -120,7 +122,7 @@ class Teller:
     def fields(self, moved: bool, later: bool) -> dict[str, str]:
         dice = self.dice
         hero = self.hero.fields()
-        line = dice.pick(PLACE_LINES[self.place]).format_map(hero)
+        line = dice.pick(PLACE_LINES[self.place])
         air = dice.pick(WEATHER_LINES[self.weather][self.time])
         then = dice.pick(LATER[self.time]) if later else dice.pick(SOON)
         return {

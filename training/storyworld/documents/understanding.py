@@ -200,7 +200,8 @@ def things(dice: Dice, scene: Scene) -> Answer:
 
 
 def who_is(dice: Dice, scene: Scene) -> Answer:
-    question = dice.pick(("Who is in the picture?", "Which animals do you see?", "Who is this?"))
+    this = "Who is this?" if len(scene.characters) == 1 else "Who are they?"
+    question = dice.pick(("Who is in the picture?", "Which animals do you see?", this))
     names = [who(c) for c in scene.characters]
     return question, f"{capital(listed(names))}.", [c.kind for c in scene.characters]
 

@@ -98,6 +98,11 @@ def worn(accessory: Accessory) -> str:
     return article(f"{accessory.color} {accessory.kind}")
 
 
+def dressed_in(accessory: Accessory) -> str:
+    """ "in a blue scarf", but "with a blue satchel": nobody is in that."""
+    return f"{'with' if accessory.kind == 'satchel' else 'in'} {worn(accessory)}"
+
+
 def who(character: Character, *, wearing: str = "wearing") -> str:
     """ "a red fox wearing a blue scarf"."""
     name = article(f"{character.color} {character.kind}")

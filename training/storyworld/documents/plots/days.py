@@ -34,7 +34,7 @@ FEAR = Plot(
              "friendly sounds.", "sitting", "sitting", time="night", needs=("friend",)),
         Beat('{name} took one step into the dark, and then another. "I can do it!"', "walking",
              time="night"),
-        Beat("{He} jumped over a shadow. It was only {his} own!", "jumping", time="night"),
+        Beat("{name} jumped over a shadow. It was only {his} own!", "jumping", time="night"),
     ),
     (
         Beat("{name} closed {his} eyes. It was dark in there, too, and not scary at all. Soon "
@@ -65,15 +65,15 @@ RAIN = Plot(
              place="next"),
         Beat('{then} {name} saw something [useful|wonderful]: an umbrella! "Just what I need," '
              "{he} said.", "standing", props=("umbrella",), weather="rain", gives="umbrella"),
-        Beat('{then} {f_name} came by, {a_f_look}, as wet as can be. "There is room for two," '
+        Beat('{then} {f_name}, {a_f_look}, came by, as wet as can be. "There is room for two," '
              "said {name}.", "waving", "standing", props=("umbrella",), weather="rain",
              needs=("umbrella",), gives="friend"),
         Beat("Splish, splash! They jumped from puddle to puddle.", "jumping", "jumping",
              weather="rain", needs=("friend",)),
         Beat("{name} jumped into a puddle, just to see. Splash! That was fun.", "jumping",
              weather="rain"),
-        Beat("{name} sat down and listened. Drip, drop, drip: the rain was singing.", "sitting",
-             weather="rain", time="later"),
+        Beat("{then} {name} sat down and listened. Drip, drop, drip: the rain was singing.",
+             "sitting", weather="rain", time="later"),
         Beat("{then} the drops grew fewer and fewer, until only the clouds were left.", "standing",
              weather="cloudy"),
     ),
@@ -103,19 +103,19 @@ SNOW = Plot(
     (
         Beat("Then something soft landed on {his} nose. A snowflake! It was snowing!", "standing",
              weather="snow"),
-        Beat("{name} ran {to_place} to see more of it. {air}", "running", weather="snow",
+        Beat("{name} ran through the falling snow, {to_place}. {air}", "running", weather="snow",
              place="next"),
-        Beat("{He} jumped, and tried to catch a flake with {his} tongue.", "jumping",
+        Beat("{He} jumped, and tried to catch a snowflake with {his} tongue.", "jumping",
              weather="snow"),
-        Beat('{then} {f_name} came along, {a_f_look}. "Is it not beautiful?" "It is," said '
+        Beat('{then} {f_name}, {a_f_look}, came along. "Is the snow not beautiful?" "It is," said '
              "{name}.", "waving", "standing", weather="snow", gives="friend"),
         Beat("They ran through the snow and left two long rows of footprints.", "running",
              "running", weather="snow", needs=("friend",)),
         Beat("{then} they had cold feet and warm hearts. They sat down by {a_thing}, and warmed "
              "up again.", "sitting", "sitting", props=("thing",), weather="snow", time="later",
              needs=("friend",)),
-        Beat("{name} walked very slowly, to hear the snow crunch.", "walking", weather="snow",
-             time="later"),
+        Beat("{then} {name} walked very slowly, to hear the snow crunch.", "walking",
+             weather="snow", time="later"),
     ),
     (
         Beat('{then} the whole world was soft and quiet. "Hooray for the snow!" cheered {name}.',
@@ -124,13 +124,13 @@ SNOW = Plot(
              weather="snow", time="night"),
     ),
     (
-        "And in the morning, there was even more of it.",
+        "And the next morning, there was even more of it.",
         "Snow, thought {name}, is how the sky says hello.",
     ),
     things=("teapot",),
     times=("morning", "day"),
     weathers=("cloudy",),
-    avoid=("desert", "beach"),
+    avoid=("desert", "beach", "snowfield"),
 )
 
 WHOLE_DAY = Plot(
@@ -152,7 +152,7 @@ WHOLE_DAY = Plot(
              time="morning"),
         Beat("At midday {name} played with {a_thing}. {thing_line}", "jumping", props=("thing",),
              time="day"),
-        Beat('Then {f_name} came to visit, {a_f_look}. "What a fine day!" they said, and sat '
+        Beat('Then {f_name}, {a_f_look}, came to visit. "What a fine day!" they said, and sat '
              "down together.", "sitting", "sitting", time="day", gives="friend"),
         Beat("All afternoon they raced each other {at_place}. {line}", "running", "running",
              place="next", time="day", needs=("friend",)),
@@ -191,8 +191,9 @@ MUSIC = Plot(
              "sitting", props=("thing",)),
         Beat('"Too loud!" called somebody. So {name} took the drum {to_place}. {line}', "walking",
              props=("thing",), place="next"),
-        Beat("{air} {name} drummed along with it, softly at first.", "standing", props=("thing",)),
-        Beat('{then} {f_name}, {a_f_look}, stopped to listen. "That is lovely," {f_he} said and '
+        Beat("{name} drummed, softly at first, and then a little louder. {air}", "standing",
+             props=("thing",)),
+        Beat('{then} {f_name}, {a_f_look}, stopped to listen. "That is lovely," {f_he} said, and '
              "began to jump to the beat.", "standing", "jumping", props=("thing",), gives="friend"),
         Beat("{name} drummed and {f_name} sang. They were almost a band!", "cheering", "cheering",
              props=("thing",), needs=("friend",)),
@@ -232,7 +233,7 @@ KITE = Plot(
              "standing", "waving", props=("thing",), gives="friend"),
         Beat("They ran together with the kite, faster and faster. {line}", "running", "running",
              props=("thing",), needs=("friend",)),
-        Beat('{name} sat down next to the kite. "One last try," {he} said. {air}', "sitting",
+        Beat('{then} {name} sat down next to the kite. "One last try," {he} said. {air}', "sitting",
              props=("thing",), time="later"),
     ),
     (
@@ -247,6 +248,7 @@ KITE = Plot(
     ),
     things=("kite",),
     places=("meadow", "beach", "mountains", "garden"),
+    weathers=("clear",),
 )
 
 GROWING = Plot(
@@ -262,8 +264,8 @@ GROWING = Plot(
              weather="cloudy"),
         Beat('{then} it rained, and {name} jumped for joy. "Drink, little one!"', "jumping",
              weather="rain"),
-        Beat('{f_name} came by, {a_f_look}. "What are you doing?" "Waiting," said {name}. "May '
-             'I wait, too?"', "sitting", "standing", gives="friend"),
+        Beat('{f_name}, {a_f_look}, came by. "What are you doing?" "Waiting," said {name}. "May '
+             'I wait, too?" asked {f_name}.', "sitting", "standing", gives="friend"),
         Beat("They waited together, which is much less work. {line}", "sitting", "sitting",
              time="later", needs=("friend",)),
         Beat("{then} {name} fell asleep from all that waiting.", "sleeping", time="night"),
@@ -279,6 +281,7 @@ GROWING = Plot(
         "Waiting is hard, thought {name}, but it is worth it.",
     ),
     places=("garden", "forest", "meadow"),
+    weathers=("clear",),
     drift=False,
 )
 # fmt: on

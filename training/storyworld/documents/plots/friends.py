@@ -5,6 +5,8 @@ from __future__ import annotations
 from training.storyworld.documents.plots.plot import Plot
 from training.storyworld.documents.teller import Beat
 
+SHARED = ("cake", "apple", "ball", "book", "kite", "drum", "balloon", "basket", "teapot")
+
 # A beat is laid out as a sentence of the story.
 # fmt: off
 MAKING = Plot(
@@ -41,7 +43,7 @@ MAKING = Plot(
         Beat('"Will you be my friend, {f_name}?" asked {name}. "I already am!" said {f_name}, '
              "and they both cheered.", "cheering", "cheering", needs=("friend",)),
         Beat('{then} it was time to go home. "See you tomorrow!" called {name}. {f_name} waved '
-             "back.", "waving", "waving", time="later", needs=("friend",)),
+             "back.", "waving", "waving", time="late", needs=("friend",)),
         Beat('{then} {name} met {f_name}, {a_f_look}. "Would you like to play?" they both '
              "asked, at the very same time.", "cheering", "cheering", unless="friend"),
     ),
@@ -50,6 +52,7 @@ MAKING = Plot(
         "A friend, thought {name}, is the best thing you can find.",
     ),
     friend=True,
+    things=SHARED,
 )
 
 GIFT = Plot(
@@ -67,11 +70,12 @@ GIFT = Plot(
     (
         Beat("{name} set off with the {thing} {to_place}. {line}", "walking", props=("thing",),
              place="next"),
-        Beat("The {thing} was heavy, so {he} sat down to rest. {air}", "sitting", props=("thing",)),
+        Beat("The way was long, so {he} sat down beside the {thing} to rest. {air}", "sitting",
+             props=("thing",)),
         Beat("{then} it began to rain. {name} [kept|held] the {thing} safe and dry.", "standing",
              props=("thing",), weather="rain"),
-        Beat("{then} it was getting late, and {name} began to run. {line}", "running",
-             props=("thing",), place="next", time="later"),
+        Beat("{then} {name} began to run, for it was getting late. {line}", "running",
+             props=("thing",), place="next", time="late"),
         Beat("{name} was so excited that {he} jumped all the way {to_place}.", "jumping",
              props=("thing",), place="next"),
         Beat('"Nearly there," said {name} to the {thing}. {line}', "walking", props=("thing",),
@@ -104,7 +108,7 @@ RACE = Plot(
         Beat('"Go!" And off they ran. {line}', "running", "running"),
         Beat("{name} was in front! {He} ran {to_place} as fast as {he} could. {line}", "running",
              place="next"),
-        Beat("But {f_name} was close behind. {f_He} ran and ran. {air}", "running", "running"),
+        Beat("{f_name} was close behind. {f_He} ran and ran. {air}", "running", "running"),
         Beat("{name} jumped over everything in the way. {line}", "jumping", place="next"),
         Beat("{then} {name} had to sit down and catch {his} breath. {line}", "sitting"),
         Beat("{then} it began to rain, but nobody slowed down. Splish, splash!", "running",
@@ -113,7 +117,7 @@ RACE = Plot(
              'right?"', "standing", "sitting"),
     ),
     (
-        Beat('{At_place}, they crossed the finish side by side. "We both won!" they cheered.',
+        Beat('{At_place}, they crossed the finish line side by side. "We both won!" they cheered.',
              "cheering", "cheering", place="next"),
         Beat('{name} reached {the_place} first, by the tip of {his} nose. "Well run!" said '
              "{f_name}, and waved.", "cheering", "waving", place="next"),
@@ -133,14 +137,14 @@ PARTY = Plot(
         "gives a surprise party",
     ),
     (
-        Beat("{intro}\"Tomorrow is {f_name}'s birthday,\" said {name}. \"I will throw a "
+        Beat("{intro}\"Today is {f_name}'s birthday,\" said {name}. \"I will throw a "
              'surprise party!"', "standing"),
     ),
     (
         Beat("First {name} [baked|made] {a_thing}. {thing_line}", "standing", props=("thing",)),
         Beat('{then} {he} ran {to_place} to tell everyone. "Psst! It is a secret!"', "running",
              place="next"),
-        Beat("{name} needed {a_second}, too. {He} found one {at_place}.", "walking",
+        Beat("{name} still needed {a_second}. {He} found one {at_place}.", "walking",
              props=("second",), place="next"),
         Beat('The guests came, one by one, on tiptoe. "Quiet," said {name}, and waved them in.',
              "waving", guests=("walking", "walking"), place="home"),
@@ -200,7 +204,7 @@ SHARING = Plot(
         "And everything {name} had was twice as nice.",
     ),
     friend=True,
-    things=("cake", "apple", "ball", "book", "kite", "drum", "balloon", "basket", "teapot"),
+    things=SHARED,
 )
 
 HIDING = Plot(
@@ -213,17 +217,17 @@ HIDING = Plot(
     (
         Beat('{intro}{one_time}, {name} played hide and seek with {f_name} the {f_look}. "You '
              'count!" said {f_name}.', "standing", "cheering", gives="friend"),
-        Beat('{intro}"Eight, nine, ten! Here I come!" called {name}, {at_place}. {line}',
+        Beat('{intro}"Eight, nine, ten! Here I come!" called {name} {at_place}. {line}',
              "standing"),
     ),
     (
         Beat("{name} walked up and down {at_place}. {line} Nobody there!", "walking", place="next"),
         Beat('"I can hear you!" called {name} and ran {to_place}. But it was only the wind.',
              "running", place="next"),
-        Beat("Was there somebody behind the {thing}? No, nobody.", "standing", props=("thing",)),
+        Beat("Was there somebody behind {a_thing}? No, nobody.", "standing", props=("thing",)),
         Beat('{then} {name} sat down. "I give up!" {he} said. "Almost."', "sitting"),
-        Beat("{name} jumped up high to see farther. {line}", "jumping", place="next"),
-        Beat("{then} it was so late that {name} began to worry. {air}", "walking", time="later"),
+        Beat("{At_place}, {name} jumped up high to see farther. {line}", "jumping", place="next"),
+        Beat("{then} it was so late that {name} began to worry. {air}", "walking", time="late"),
     ),
     (
         Beat("And there, {at_place}, was {f_name} the {f_look}, fast asleep! {name} had to "
@@ -236,6 +240,7 @@ HIDING = Plot(
         "It was the best hiding place ever.",
     ),
     friend=True,
+    things=("basket", "drum", "umbrella", "boat"),
 )
 
 HELPING = Plot(
@@ -250,8 +255,8 @@ HELPING = Plot(
              'way," said {f_name}.', "standing", "sitting"),
     ),
     (
-        Beat('"Do not worry," said {name}. "I will take you home." {f_name} waved for joy.',
-             "standing", "waving"),
+        Beat('"Do not worry," said {name}. "I will take you home." {f_name} jumped for joy.',
+             "standing", "jumping"),
         Beat('They walked {to_place}. {line} "Is this your home?" "No," said {f_name}.', "walking",
              "walking", place="next"),
         Beat('They went on {to_place}. {line} "Is it here?" "Not yet," said {f_name}.', "walking",
@@ -274,7 +279,7 @@ HELPING = Plot(
         "Helping makes you feel warm inside, thought {name}.",
     ),
     friend=True,
-    things=("apple", "cake", "basket", "teapot"),
+    things=("apple", "cake", "mushroom"),
 )
 
 WAKING = Plot(
@@ -307,8 +312,8 @@ WAKING = Plot(
              'that for me?"', "cheering", "jumping", props=("second",)),
     ),
     (
-        "Some friends are never awake at the same time.",
-        "And then they played until bedtime.",
+        "Some friends need a little longer to wake up.",
+        "And when both were awake at last, they played and played.",
     ),
     friend=True,
     things=("drum",),

@@ -11,7 +11,7 @@ INTERLUDES = (
     Beat("{name} sat down to rest for a while. {air}", "sitting"),
     Beat("{name} stood quite still and listened. [All was well.|Was somebody there? No.|]",
          "standing"),
-    Beat("{He} jumped into the air, just for the fun of it.", "jumping"),
+    Beat("{name} jumped into the air, just for the fun of it.", "jumping"),
     Beat("{name} waved to somebody far away, and somebody waved back.", "waving"),
     Beat("For a while {name} walked up and down, and thought.", "walking"),
     Beat("{name} ran a little, first this way and then that.", "running"),

@@ -42,7 +42,7 @@ FINDING = Plot(
         Beat('"Let us keep it together," said {name}. {f_name} cheered, and so did {he}.',
              "cheering", "cheering", props=("thing",), needs=("thing", "friend")),
         Beat("{then} {name} curled up beside the {thing} and fell asleep, [tired and happy|with "
-             "a smile on {his} face].", "sleeping", props=("thing",), time="later",
+             "a smile on {his} face].", "sleeping", props=("thing",), time="night",
              needs=("thing",)),
     ),
     (
@@ -65,29 +65,32 @@ LOST = Plot(
              props=("thing",)),
         Beat("{intro}{His} favourite thing in the whole world was {his} {thing}. {line}", "sitting",
              props=("thing",)),
+        Beat("{intro}{one_time}, {he} could not find {his} favourite thing in the whole world. "
+             "{He} looked here, and {he} looked there, but it was gone.", "standing", gives="lost"),
     ),
     (
         Beat("{then} {name} turned around, and it was gone! {He} sat down and thought hard. "
-             "Where had {he} seen it last?", "sitting"),
+             "Where had {he} seen it last?", "sitting", gives="lost", unless="lost"),
         Beat("{name} ran {to_place} to look there. {line} But {he} could not find it.", "running",
-             place="next"),
+             place="next", needs=("lost",)),
         Beat('{then} {he} met {f_name}, {a_f_look}. "I have not seen it," said {f_name}, "but '
-             'four eyes see more than two."', "standing", "waving", gives="friend"),
+             'four eyes see more than two."', "standing", "waving", needs=("lost",),
+             gives="friend"),
         Beat("Together they searched {at_place}. {line} [Nothing!|Not a trace!]", "walking",
              "walking", place="next", needs=("friend",)),
         Beat("{then} it began to rain, and {name} walked on [all the same|with a heavy heart].",
-             "walking", weather="rain"),
+             "walking", weather="rain", needs=("lost",)),
         Beat('{name} was close to tears. "Do not give up," said {f_name}. "Let us try once '
              'more."', "sitting", "standing", needs=("friend",)),
-        Beat("{then} {name} stood still and thought. Where had {he} forgotten to look?", "standing",
-             place="next", time="later"),
+        Beat("{then} {name} stood still {at_place} and thought. Where had {he} forgotten to look?",
+             "standing", place="next", time="later", needs=("lost",)),
     ),
     (
-        Beat("And there it was, {at_place}, just where {he} had left it: the {thing}! "
-             '["Hooray!" cried {name}.|{name} cheered with all {his} might.]', "cheering",
-             props=("thing",), place="home"),
-        Beat("{then} {he} saw it, {at_place}, [half hidden|in plain sight]: the {thing}! {name} "
-             "jumped for joy.", "jumping", props=("thing",), place="home"),
+        Beat("And there it was, {at_place}, just where {name} had left it: the {thing}! "
+             '["Hooray!" {he} cried.|{He} cheered with all {his} might.]', "cheering",
+             props=("thing",), place="home", needs=("lost",)),
+        Beat("{then} {name} saw it, {at_place}, [half hidden|in plain sight]: the {thing}! {He} "
+             "jumped for joy.", "jumping", props=("thing",), place="home", needs=("lost",)),
     ),
     (
         "After that, {name} always kept it close.",
@@ -104,8 +107,8 @@ KEY = Plot(
              "said {name}.", "standing", props=("thing",)),
     ),
     (
-        Beat("{He} took the key {to_place} and tried every door. {line} It did not fit.", "walking",
-             props=("thing",), place="village"),
+        Beat("{He} took the key {to_place} and tried every door. {line} But the key did not fit.",
+             "walking", props=("thing",), place="village"),
         Beat("{He} carried it {to_place} and looked for a lock. {line}", "walking",
              props=("thing",), place="garden"),
         Beat('{then} {name} met {f_name}, {a_f_look}. "Try the great gate," said {f_name}. "I '
@@ -191,7 +194,7 @@ JOURNEY = Plot(
         Beat("{then} {name} ran {to_place}. {must_line}", "running", place="next", time="later"),
         Beat('{At_place}, {he} met {f_name}, {a_f_look}. "Welcome!" called {f_name}, and showed '
              "{him} around.", "standing", "waving", place="next"),
-        Beat("{then} {he} sat down to rest {at_place}. {must_line}", "sitting", place="next",
+        Beat("{then} {name} sat down to rest {at_place}. {must_line}", "sitting", place="next",
              time="later"),
         Beat("{At_place}, {name} found {a_thing} to remember it by. {thing_line}", "standing",
              props=("thing",), place="next"),
@@ -201,7 +204,7 @@ JOURNEY = Plot(
     (
         Beat("{then} {name} came home again. {At_place}, everything was just as {he} had left "
              'it. "I am back!" {he} cheered.', "cheering", place="home", time="later"),
-        Beat("{then} {he} was back {at_place}. {name} fell asleep at once and dreamed of all "
+        Beat("{then} {name} was back {at_place}. {He} fell asleep at once and dreamed of all "
              "{he} had seen.", "sleeping", place="home", time="night"),
     ),
     (
@@ -227,7 +230,7 @@ BOAT = Plot(
              props=("thing",), needs=("friend",)),
         Beat('{then} it began to rain. "Sailors do not mind a little rain," said {name}.',
              "sitting", props=("thing",), weather="rain"),
-        Beat('{then} the sky cleared, and {name} jumped up. "I can see the shore!"', "jumping",
+        Beat('{then} {name} jumped up. {must_air} "I can see the shore!"', "jumping",
              props=("thing",), weather="clear", time="later"),
     ),
     (
