@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 
 from export.errors import ExportError
 from export.graphs import Models
+from training.commissions import reference_window
 from training.data.reading import Sample, load
-from training.drawing import planner_rows, reference_window
+from training.drawing import planner_rows
 from training.errors import TrainingError
 from training.models.rope import rope_tables, rotate
 from training.models.vae import tokens_of

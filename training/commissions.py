@@ -77,18 +77,20 @@ class DrawingOptions:
 @dataclass(frozen=True)
 class Commission:
     """A picture to draw: `picture` is its number in the sample, `earlier` are the scenes of the
-    pictures before it, in order, None where only pixels are known."""
+    pictures before it, in order, None where only pixels are known; `window` are those of them that
+    it looks at."""
 
     sample: Sample
     sequence: Sequence
     target: Scene | None
     earlier: tuple[Scene | None, ...]
     picture: int
+    window: tuple[int, ...]
 
     @property
-    def scenes(self) -> list[Scene]:
-        """The earlier scenes that are known."""
-        return [scene for scene in self.earlier if scene is not None]
+    def shown(self) -> list[Scene]:
+        """The scenes in the window that are known."""
+        return known_scenes(self.earlier, self.window)
 
 
 class Commissions:
@@ -161,18 +163,35 @@ class Commissions:
         chosen = max(rng.choice(drawn), rng.choice(drawn)) if len(drawn) > 1 else drawn[0]
         target, document = pictures[chosen].scene, sample.document
         earlier = tuple(p.scene for p in pictures[:chosen])
-        known = [scene for scene in earlier if scene is not None]
+        window = reference_window([p.given for p in pictures[:chosen]], options.max_references)
+        known = known_scenes(earlier, window)
         if known and target is not None and options.hide:
             dense = hide_known(target, pictures[chosen].dense, known, options.hide, rng)
             document = _with_dense(document, chosen, dense)
         sequence = build_sequence(document, load_tokenizer(self.path))
-        return Commission(sample, sequence, target, earlier, chosen)
+        return Commission(sample, sequence, target, earlier, chosen, tuple(window))
+
+
+def known_scenes(earlier: Listing[Scene | None], window: Listing[int]) -> list[Scene]:
+    """Of the `earlier` pictures those in the `window` whose scene is known."""
+    return [scene for scene in (earlier[j] for j in window) if scene is not None]
+
+
+def reference_window(given: Listing[bool], limit: int) -> list[int]:
+    """Which earlier pictures the window keeps: the `given` ones and the first and last of the
+    drawn; where these are more than `limit`, the first and the most recent of them."""
+    between = [j for j, mark in enumerate(given) if not mark][1:-1]
+    kept = [j for j in range(len(given)) if j not in between]
+    if len(kept) <= limit:
+        return kept
+    first = kept[:1] if limit > 1 else []
+    return first + kept[len(kept) - limit + len(first) :]
 
 
 def hide_known(
     scene: Scene, dense: str, earlier: Listing[Scene], share: float, rng: np.random.Generator
 ) -> str:
-    """`dense` without the names of some characters that an earlier picture shows."""
+    """`dense` without the names of some characters that one of the `earlier` pictures shows."""
     known = {(c.kind, c.markings) for s in earlier for c in s.characters}
     for character in scene.characters:
         if (character.kind, character.markings) not in known or rng.random() >= share:

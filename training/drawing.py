@@ -60,17 +60,6 @@ class Drawing:
     reference_distances: Tensor
 
 
-def reference_window(given: Listing[bool], limit: int) -> list[int]:
-    """Which earlier pictures the window keeps: the `given` ones and the first and last of the
-    drawn; where these are more than `limit`, the first and the most recent of them."""
-    between = [j for j, mark in enumerate(given) if not mark][1:-1]
-    kept = [j for j in range(len(given)) if j not in between]
-    if len(kept) <= limit:
-        return kept
-    first = kept[:1] if limit > 1 else []
-    return first + kept[len(kept) - limit + len(first) :]
-
-
 class DrawingBatches:
     """The drawings of a step, one `Drawing` per number of references (0, 1, more)."""
 
@@ -96,7 +85,7 @@ class DrawingBatches:
         tokens = np.zeros((len(group), max(ends)), np.int64)
         positions = np.zeros((len(group), max(ends), 3), np.float32)
         seen, references, weights, rows, slots, distances, spans = [], [], [], [], [], [], []
-        settled, markings = [], []
+        target_weights, settled, markings = [], [], []
         see = document_rows if self.options.window == "document" else planner_rows
         for row, commission in enumerate(group):
             sequence, picture = commission.sequence, commission.picture
@@ -105,16 +94,15 @@ class DrawingBatches:
             pixels = [commission.sample.pixels(j) for j in range(picture)]
             for j, image in enumerate(pixels):
                 seen.append((image, row, sequence.pictures[j].image_tokens[0]))
-            given = [p.given for p in sequence.pictures[:picture]]
-            kept = reference_window(given, self.options.max_references)
-            for slot, j in enumerate(kept):
+            shown = commission.shown
+            for slot, j in enumerate(commission.window):
                 references.append(pixels[j])
-                weights.append(self._weight(commission.earlier[j], pixels[j], commission.scenes))
+                weights.append(self._weight(commission.earlier[j], pixels[j], shown))
                 rows.append(row)
                 slots.append(slot)
                 distances.append(picture - j)
-            spans.append(see(sequence, picture, kept))
-            shown = [s for s in (commission.earlier[j] for j in kept) if s is not None]
+            spans.append(see(sequence, picture, commission.window))
+            target_weights.append(self._weight(commission.target, targets[row], shown))
             settled.append(self._settled(commission.target, targets[row], shown))
             markings.append(free_markings(commission.target, shown))
         index, mask, shift = pad_rows(spans)
@@ -127,14 +115,7 @@ class DrawingBatches:
             torch.from_numpy(mask),
             torch.from_numpy(shift),
             torch.from_numpy(np.stack(targets)),
-            torch.from_numpy(
-                np.stack(
-                    [
-                        self._weight(c.target, pixels, c.scenes)
-                        for c, pixels in zip(group, targets, strict=True)
-                    ]
-                )
-            ),
+            torch.from_numpy(np.stack(target_weights)),
             torch.from_numpy(np.stack(settled)),
             torch.from_numpy(np.stack(markings)),
             torch.from_numpy(np.stack([_labels(c.target, size) for c in group])),

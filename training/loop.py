@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -75,9 +76,14 @@ class Workers:
 
     def leave(self) -> None:
         """Leaves the group once every process is done: one that goes early aborts the others."""
+        self.wait()
+        if self.count > 1:
+            dist.destroy_process_group()
+
+    def wait(self) -> None:
+        """Until every process has come here."""
         if self.count > 1:
             dist.barrier()
-            dist.destroy_process_group()
 
     def agree(self, value: float) -> float:
         """The first process's `value`."""
@@ -88,16 +94,18 @@ class Workers:
         return float(shared)
 
     def average_gradients(self, parameters: list[nn.Parameter]) -> None:
-        """Every process ends with the mean; one message, in the order of the parameters."""
+        """Every process ends with the mean, or with none where none has a gradient; one message, in
+        the order of the parameters."""
         if self.count == 1:
             return
-        flat = torch.cat([_gradient(p).flatten() for p in parameters])
+        given = parameters[0].new_tensor([float(p.grad is not None) for p in parameters])
+        flat = torch.cat([given, *(_gradient(p).flatten() for p in parameters)])
         dist.all_reduce(flat)
         flat /= self.count
-        for parameter, part in zip(
-            parameters, flat.split([p.numel() for p in parameters]), strict=True
-        ):
-            parameter.grad = part.view_as(parameter)
+        given, *parts = flat.split([len(parameters), *(p.numel() for p in parameters)])
+        for parameter, some, part in zip(parameters, given.tolist(), parts, strict=True):
+            # A gradient of zeros would make the optimizer take a step all the same.
+            parameter.grad = part.view_as(parameter) if some else None
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
@@ -112,7 +120,12 @@ class _Steps(Dataset[Any]):
         return self.steps
 
     def __getitem__(self, step: int) -> Any:
-        return self.batches(step * self.workers.count + self.workers.rank)
+        """The batch, or why there is none: what a worker process raises comes with its traceback in
+        the message."""
+        try:
+            return self.batches(step * self.workers.count + self.workers.rank)
+        except TrainingError as error:
+            return error
 
 
 def _quiet_worker(_: int) -> None:
@@ -120,18 +133,28 @@ def _quiet_worker(_: int) -> None:
 
 
 def train(
-    stage: Stage, config: LoopConfig, folder: Path, seed: int, device: torch.device = CPU
+    stage: Stage,
+    config: LoopConfig,
+    folder: Path,
+    seed: int,
+    device: torch.device = CPU,
+    made_of: dict[str, Any] | None = None,
 ) -> None:
-    """Runs `stage` to `config.steps` on `device`, from `folder`'s state where there is one."""
+    """Runs `stage` to `config.steps` on `device`, from `folder`'s state where there is one.
+
+    `made_of` is what the result depends on beside `config`, as plain data; a state that is made of
+    anything else is refused. Every process returns once the first has written everything.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     workers = Workers.join()
     torch.manual_seed(seed)
     stage.to(device)
     optimizers = build_optimizers(stage.model, config)
     average = Average(stage.model, config.ema)
-    start, spent = _resume(folder, stage.model, optimizers, average)
+    start, spent = _resume(folder, stage.model, optimizers, average, made_of)
     if config.seconds and spent >= config.seconds:
         logger.info("%s: its %g seconds are spent", folder, config.seconds)
+        workers.wait()
         return
     loader = DataLoader(
         _Steps(stage.batches, config.steps, workers),
@@ -145,6 +168,8 @@ def train(
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
     began = time.monotonic() - spent
     for step, batch in enumerate(loader, start=start):
+        if isinstance(batch, TrainingError):
+            raise batch
         progress = step / config.steps
         if config.seconds:
             progress = max(progress, workers.agree(time.monotonic() - began) / config.seconds)
@@ -166,9 +191,6 @@ def train(
         last = step + 1 == config.steps or progress >= 1
         log.step(step, float(norm))
         if not workers.rank:
-            if last or (step + 1) % config.save_every == 0:
-                spent = time.monotonic() - began
-                _save_state(folder, stage.model, optimizers, average, step + 1, spent)
             if last or (step + 1) % config.sample_every == 0:
                 average.swap(stage.model)
                 stage.model.eval()
@@ -177,19 +199,29 @@ def train(
                 stage.model.train()
                 average.swap(stage.model)
                 log.show(step, folder / "samples" / f"{step + 1:07d}.png")
+            # Last, so that a run whose state says that it is finished has its checkpoint.
+            if last or (step + 1) % config.save_every == 0:
+                spent = time.monotonic() - began
+                _save_state(folder, stage.model, optimizers, average, made_of, step + 1, spent)
         if last:
             break
     log.close()
+    workers.wait()
 
 
 def _resume(
-    folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], average: Average
+    folder: Path,
+    model: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    average: Average,
+    made_of: dict[str, Any] | None,
 ) -> tuple[int, float]:
     """The next step, and the seconds that the run has taken so far."""
     path = folder / "state.pt"
     if not path.is_file():
         return 0, 0.0
     state = torch.load(path, map_location="cpu", weights_only=True)
+    _check_same(folder, state.get("made_of"), made_of)
     model.load_state_dict(state["model"])
     for name, value in state["average"].items():
         average.values[name].copy_(value)
@@ -203,11 +235,39 @@ def _resume(
     return int(state["step"]), float(state.get("seconds", 0.0))
 
 
+def _check_same(folder: Path, found: dict[str, Any] | None, wanted: dict[str, Any] | None) -> None:
+    """Raises `TrainingError` where the run in `folder` is of another recipe; an old state does not
+    say of which."""
+    if found is None or wanted is None:
+        return
+    was, now = _by_path(found), _by_path(wanted)
+    differing = [
+        f"{name}: expected {now.get(name)!r}, found {was.get(name)!r}"
+        for name in sorted(was | now)
+        if was.get(name) != now.get(name)
+    ]
+    if differing:
+        raise TrainingError(
+            f"{folder} holds a run of another recipe: {'; '.join(differing)}; choose another "
+            "--runs, or remove that folder to begin anew"
+        )
+
+
+def _by_path(values: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Every single value by its path: {"options.drawing.pictures": 22}."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        deeper = isinstance(value, dict)
+        found |= _by_path(value, f"{path}{name}.") if deeper else {path + name: value}
+    return found
+
+
 def _save_state(
     folder: Path,
     model: nn.Module,
     optimizers: list[torch.optim.Optimizer],
     average: Average,
+    made_of: dict[str, Any] | None,
     step: int,
     seconds: float,
 ) -> None:
@@ -216,6 +276,7 @@ def _save_state(
         "model": model.state_dict(),
         "average": average.values,
         "optimizers": [o.state_dict() for o in optimizers],
+        "made_of": made_of,
         "step": step,
         "seconds": seconds,
     }
@@ -226,17 +287,23 @@ def _save_state(
 
 class Metrics:
     """Means of the metrics between log lines: as JSON lines, for TensorBoard and for the logger;
-    `quiet` says nothing. A run that goes on at step `start` takes back what TensorBoard was told of
-    later ones."""
+    `quiet` says nothing. A run that goes on after `start` steps takes back what was said of later
+    ones."""
 
     def __init__(self, folder: Path, every: int, start: int = 0, quiet: bool = False) -> None:
         self.path, self.every = folder / "metrics.jsonl", every
         self.board: SummaryWriter | None = None
         if not quiet:
-            self.board = SummaryWriter(str(folder), purge_step=start or None, flush_secs=10)
+            self.board = SummaryWriter(str(folder), purge_step=start + 1, flush_secs=10)
+            self._take_back(start)
         self.sums: dict[str, float] = {}
         self.counts: dict[str, int] = {}
         self.since = time.monotonic()
+
+    def _take_back(self, start: int) -> None:
+        if self.path.is_file():
+            lines = self.path.read_text().splitlines(keepends=True)
+            self.path.write_text("".join(line for line in lines if _logged(line) <= start))
 
     def add(self, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():
@@ -267,3 +334,11 @@ class Metrics:
     def close(self) -> None:
         if self.board is not None:
             self.board.close()
+
+
+def _logged(line: str) -> float:
+    """The step of a line of the metrics; past all where a kill cut the line off."""
+    try:
+        return int(json.loads(line)["step"])
+    except ValueError:
+        return math.inf

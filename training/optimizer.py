@@ -1,7 +1,8 @@
-"""Optimizers and the schedule: Muon for hidden matrices, AdamW for the rest.
+"""Optimizers and the schedule: Muon for most matrices, AdamW for the rest.
 
-Muon (Jordan et al. 2024) orthogonalizes the momentum of a matrix; a convolution counts as the
-matrix [out, in * kernel]. Embeddings, first and last layers, norms and biases stay with AdamW.
+Muon (Jordan et al. 2024) orthogonalizes the momentum of a matrix; a convolution, the first and last
+ones included, counts as the matrix [out, in * kernel]. Embeddings, the linear layers that lead into
+and out of the transformers, norms and biases stay with AdamW: what `_EDGES` names, and all vectors.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Muon(torch.optim.Optimizer):
     @staticmethod
     def _shared(updates: list[Tensor]) -> list[Tensor]:
         """The orthogonalized `updates`, each computed by one of the processes."""
-        if not dist.is_initialized():
+        if not dist.is_initialized() or not updates:
             return [orthogonalize(update) for update in updates]
         rank, count = dist.get_rank(), dist.get_world_size()
         own = [

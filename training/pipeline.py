@@ -72,6 +72,7 @@ def run(
 ) -> Path:
     """Trains one recipe in `runs`/its name, resuming where it stopped; returns its checkpoint.
 
+    All but the recipe's loop has to be as it was when the run was begun.
     `overrides` are values of the recipe by path (`recipe.read_recipe`); `data` is a folder of
     shards to learn from in place of the storyworld.
     """
@@ -82,7 +83,8 @@ def run(
     folder = runs / Path(name).stem
     logger.info("stage %s in %s", recipe.stage, folder)
     torch.manual_seed(recipe.seed)
-    train(make_stage(recipe, runs), recipe.loop, folder, recipe.seed, device)
+    made_of = {name: value for name, value in vars(recipe).items() if name != "loop"}
+    train(make_stage(recipe, runs), recipe.loop, folder, recipe.seed, device, made_of)
     return folder / "checkpoint"
 
 

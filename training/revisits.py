@@ -1,7 +1,8 @@
 """Batches that are seen more than once: what frozen models make of them is computed once.
 
 Batches come in blocks; a block is gone through `times` times before the next one is made. Which
-batch a step sees follows from the step alone. It knows nothing of what a batch holds.
+batch a step sees follows from the step alone, and from how many processes share the steps. It knows
+nothing of what a batch holds.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from training.loop import Workers
 
 T = TypeVar("T")
 
@@ -24,10 +27,16 @@ class Visit:
 
 
 class Revisits(Generic[T]):
-    """The visits of all steps, and `prepare`'s results for the batches of the present block."""
+    """The visits of all steps, and `prepare`'s results for the batches of the present block, of
+    `block` batches or the few more that make it as long for each of `workers`."""
 
-    def __init__(self, make: Callable[[int], Any], block: int, times: int) -> None:
-        self.make, self.block, self.times = make, block, times
+    def __init__(
+        self, make: Callable[[int], Any], block: int, times: int, workers: Workers | None = None
+    ) -> None:
+        # Processes take turns at the steps: only so does each come back to its own batches.
+        count = (workers or Workers.join()).count
+        self.block = -(-block // count) * count
+        self.make, self.times = make, times
         self.kept: dict[int, T] = {}
 
     def __call__(self, step: int) -> Visit:

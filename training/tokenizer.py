@@ -6,6 +6,7 @@ never one learned word. Control tags typed in a text are plain text; only ids ma
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,5 +65,6 @@ def train_tokenizer(
     )
     tokenizer.train_from_iterator(corpus(), trainer)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(out))
+    tokenizer.save(f"{out}.part")
+    os.replace(f"{out}.part", out)
     return load_tokenizer(out)

@@ -50,13 +50,13 @@ def test_the_same_references_are_kept(given_ones: list[bool], limit: int) -> Non
         for i, mark in enumerate(given_ones)
     ]
     kept = [len(pictures) - r.distance for r in choose_references(pictures, limit)]
-    assert kept == drawing().reference_window(given_ones, limit)
+    assert kept == from_training("commissions").reference_window(given_ones, limit)
 
 
 @cache
-def drawing() -> ModuleType:
-    """Needs torch, which takes a while to import."""
-    module: ModuleType = pytest.importorskip("training.drawing")
+def from_training(name: str) -> ModuleType:
+    """A module that takes a while to import, and may need torch."""
+    module: ModuleType = pytest.importorskip(f"training.{name}")
     return module
 
 
@@ -145,7 +145,9 @@ def test_windows_have_the_same_rows(session: Session) -> None:
         references = choose_references(session.history.pictures[:k], 3)
         end = int(built.positions[span.dense[1] - 1, 0])
         plan = plan_window(range(*span.dense), end, references)
-        kept = drawing().reference_window([p.given for p in built.pictures[:k]], 3)
-        index, shift = drawing().planner_rows(built, k, kept)
+        kept = from_training("commissions").reference_window(
+            [p.given for p in built.pictures[:k]], 3
+        )
+        index, shift = from_training("drawing").planner_rows(built, k, kept)
         assert np.array_equal(plan.index, index)
         assert np.array_equal(plan.shift, shift)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import webdataset as wds
 from PIL import Image
 
+from training.commissions import Commissions, DrawingOptions
 from training.data import BuildConfig, build, load
 from training.data.reading import fit
 from training.errors import TrainingError
 from training.storyworld.documents import sample_document
 from training.storyworld.render import render
+from training.tokenizer import load_tokenizer
+
+TOKENIZER = Path(__file__).parents[2] / "runtime/bundles/storybook/tokenizer.json"
 
 
 def test_round_trip(tmp_path) -> None:
@@ -35,6 +40,17 @@ def test_workers_do_not_change_the_bytes(tmp_path) -> None:
     one = build(BuildConfig(tmp_path / "a", count=2, shard_size=1, tasks=("t2i",)))
     two = build(BuildConfig(tmp_path / "b", count=2, shard_size=1, tasks=("t2i",), workers=2))
     assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
+
+
+def test_a_folder_that_holds_shards_is_not_built_into(tmp_path) -> None:
+    (old,) = build(BuildConfig(tmp_path, count=1, tasks=("caption",)))
+    before = old.read_bytes()
+    with pytest.raises(TrainingError, match=r"without shards, found 1, such as shard-000000\.tar"):
+        build(BuildConfig(tmp_path, count=1, tasks=("t2i",)))
+    assert old.read_bytes() == before
+    for path in (old, old / "shards"):
+        with pytest.raises(TrainingError, match="expected a folder for the shards, found a file"):
+            build(BuildConfig(path, count=1))
 
 
 def test_nothing_is_printed_off_a_terminal(tmp_path, capfd) -> None:
@@ -121,3 +137,20 @@ def test_command_builds_and_inspects(tmp_path, capsys) -> None:
     assert json.loads(capsys.readouterr().out)["tasks"] == {"t2i": 2, "caption": 1}
     assert main(["inspect", str(tmp_path / "none")]) == 2
     assert "shards" in capsys.readouterr().err
+
+
+def test_names_stay_where_the_window_has_no_picture_of_the_character() -> None:
+    """With one reference that is the picture before, whoever was in those before that."""
+    options = DrawingOptions(tasks=("story",), weights=(1.0,), hide=1.0, max_references=1)
+    commissions, tokenizer = Commissions(options, 0, TOKENIZER), load_tokenizer(TOKENIZER)
+    absent = 0
+    for seed in range(20):
+        found = commissions.commission(np.random.default_rng(seed), (256, 256))
+        start, end = found.sequence.pictures[found.picture].dense
+        dense = tokenizer.decode(found.sequence.tokens[start:end].tolist())
+        known = [{(c.kind, c.markings) for c in scene.characters} for scene in found.scenes]
+        shown = known[-1] if known else set()
+        drawn = [(c.kind, c.markings) for c in found.target.characters]
+        assert dense.count("the same character") <= sum(c in shown for c in drawn)
+        absent += sum(c not in shown and any(c in k for k in known) for c in drawn)
+    assert absent, "no story left a character out of the picture before"

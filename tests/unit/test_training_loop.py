@@ -16,6 +16,7 @@ from PIL import Image  # noqa: E402
 from tensorboardX.proto.event_pb2 import Event  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from training import pipeline  # noqa: E402
 from training.cli import main  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.loop import train  # noqa: E402
@@ -76,6 +77,63 @@ def test_a_killed_run_continues_as_if_it_had_not_been(tmp_path: Path, optimizer:
         assert torch.equal(mine, theirs)
 
 
+def test_a_run_whose_checkpoint_could_not_be_written_is_not_finished(tmp_path: Path) -> None:
+    class Full(Line):
+        def save(self, folder: Path, step: int) -> None:
+            if step == 12:
+                raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space"):
+        train(Full(), loop(), tmp_path, seed=1)
+    again = Line()
+    train(again, loop(), tmp_path, seed=1)
+    assert again.saved == [12]
+
+
+@pytest.mark.parametrize("steps", [12, 20], ids=["finished", "to go on"])
+def test_a_run_goes_on_only_with_what_it_was_made_of(
+    tmp_path: Path, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages: list[Line] = []
+
+    def make(*_: object) -> Line:
+        stages.append(Line())
+        return stages[-1]
+
+    monkeypatch.setattr("training.pipeline.make_stage", make)
+    short = {"loop.steps": 12, "loop.workers": 0}
+    pipeline.run("planner", tmp_path, short)
+    message = r"planner holds .*options\.data: expected 'shards', found None; choose another --runs"
+    with pytest.raises(TrainingError, match=message):
+        pipeline.run("planner", tmp_path, {**short, "loop.steps": steps}, data=Path("shards"))
+    with pytest.raises(TrainingError, match=r"needs\.start: expected 'shipped'.* seed: expected 5"):
+        pipeline.run("planner", tmp_path, {**short, "seed": 5, "needs.start": "shipped"})
+    pipeline.run("planner", tmp_path, {**short, "loop.steps": steps, "loop.rate": 0.1})
+    assert stages[-1].saved == ([steps] if steps > 12 else [])
+
+
+def test_a_state_that_does_not_say_what_it_is_made_of_is_resumed(tmp_path: Path) -> None:
+    train(Line(), loop(), tmp_path, seed=1)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["made_of"]
+    torch.save(state, tmp_path / "state.pt")
+    stage = Line()
+    train(stage, loop(steps=14), tmp_path, seed=1, made_of={"stage": "line"})
+    assert stage.saved == [14]
+
+
+def test_a_broken_sample_is_named_without_a_traceback(tmp_path: Path) -> None:
+    class Torn(Line):
+        def batches(self, step: int) -> Tensor:
+            if step == 2:
+                raise TrainingError("sample 7: expected a picture, found none")
+            return super().batches(step)
+
+    with pytest.raises(TrainingError) as caught:
+        train(Torn(), loop(workers=1), tmp_path, seed=1)
+    assert str(caught.value) == "sample 7: expected a picture, found none"
+
+
 def test_it_learns_logs_and_saves(tmp_path: Path) -> None:
     stage = Line()
     train(stage, loop(steps=120, optimizer="adamw", rate=0.02), tmp_path, seed=1)
@@ -84,6 +142,18 @@ def test_it_learns_logs_and_saves(tmp_path: Path) -> None:
     assert stage.saved[-1] == 120
     told = board_values(tmp_path, "loss")
     assert told == {line["step"]: pytest.approx(line["loss"]) for line in lines}
+
+
+def test_a_resumed_run_logs_every_step_once(tmp_path: Path) -> None:
+    train(Line(), loop(steps=4), tmp_path, seed=1)
+    state = (tmp_path / "state.pt").read_bytes()
+    train(Line(), loop(steps=8), tmp_path, seed=1)
+    (tmp_path / "state.pt").write_bytes(state)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 10, "lo')
+    train(Line(), loop(steps=12), tmp_path, seed=1)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12]
 
 
 def board_values(folder: Path, name: str) -> dict[int, float]:

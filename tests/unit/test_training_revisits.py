@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("torch", reason="training needs the training extra")
+
+from training.loop import Workers
 from training.revisits import Revisits
 
 
@@ -39,8 +42,22 @@ def test_a_resumed_run_makes_the_batch_again() -> None:
     assert revisits.prepared(visit, lambda batch: batch + 1) == 11
 
 
-def test_processes_that_share_the_steps_revisit_their_own_batches() -> None:
-    revisits = Revisits(lambda n: n, block=4, times=2)
-    for rank in range(2):
-        own = [revisits(step * 2 + rank).source for step in range(4)]
-        assert own[:2] == own[2:]
+@pytest.mark.parametrize(("block", "processes"), [(4, 2), (64, 3), (1, 2)])
+def test_processes_that_share_the_steps_revisit_their_own_batches(
+    block: int, processes: int
+) -> None:
+    prepared: list[int] = []
+
+    def prepare(batch: int) -> int:
+        prepared.append(batch)
+        return batch
+
+    each = -(-block // processes)
+    for rank in range(processes):
+        revisits: Revisits[int] = Revisits(lambda n: n, block, 3, Workers(rank, processes))
+        for step in range(6 * each):
+            visit = revisits(step * processes + rank)
+            assert revisits.prepared(visit, prepare) == visit.source
+            assert len(revisits.kept) <= each
+        assert not revisits.kept
+    assert sorted(prepared) == list(range(2 * each * processes))

@@ -13,12 +13,13 @@ torch = pytest.importorskip("torch", reason="training needs the training extra")
 from runtime.history import PlacedPicture  # noqa: E402
 from runtime.window import choose_references, plan_window  # noqa: E402
 from training.checkpoint import load_checkpoint  # noqa: E402
-from training.commissions import Commissions, DrawingOptions, hide_known  # noqa: E402
-from training.drawing import (  # noqa: E402
-    DrawingBatches,
-    planner_rows,
+from training.commissions import (  # noqa: E402
+    Commissions,
+    DrawingOptions,
+    hide_known,
     reference_window,
 )
+from training.drawing import DrawingBatches, planner_rows  # noqa: E402
 from training.emphasis import (  # noqa: E402
     FIRST_WORDS,
     changed_tokens,

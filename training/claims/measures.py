@@ -113,9 +113,9 @@ def pictures(
         missed = _missed(visualizer, context, noise[0])
         errors += list(missed)
         for commission, error in zip(group, missed, strict=True):
-            if commission.scenes and commission.target is not None:
+            if commission.shown and commission.target is not None:
                 pixels = commission.sample.pixels(commission.picture)
-                tells = telling_tokens(commission.target, pixels, commission.scenes)
+                tells = telling_tokens(commission.target, pixels, commission.shown)
                 marked.append(error[tells.reshape(-1)])
         both = [
             straight(decoder.decode(grid_of(x, *context.grid))).numpy()
@@ -171,7 +171,7 @@ def _read_measures(drawn: Sequence[Drawn]) -> Measures:
         assert scene is not None
         judged = judge(wanted_from_scene(scene), seen)
         slots.update(judged)
-        earlier = one.commission.scenes
+        earlier = one.commission.shown
         if earlier:
             later.update(judged)
             same.update(identities(_known(scene, earlier), seen))

@@ -47,8 +47,19 @@ class BuildConfig:
 
 
 def build(config: BuildConfig) -> list[Path]:
-    """Write all shards and return their paths, in order."""
-    config.out.mkdir(parents=True, exist_ok=True)
+    """Write all shards and return their paths, in order; a folder that holds some is refused, for
+    they may be one's own."""
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise TrainingError(
+            f"{config.out}: expected a folder for the shards, found a file; choose another path"
+        ) from error
+    if found := sorted(path.name for path in config.out.glob("*.tar")):
+        raise TrainingError(
+            f"{config.out}: expected a folder without shards, found {len(found)}, such as "
+            f"{found[0]}; choose another folder, or remove them"
+        )
     shards = -(-config.count // config.shard_size)
     jobs = range(shards)
     if config.workers == 1:

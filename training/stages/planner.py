@@ -21,6 +21,7 @@ from training.device import mixed_precision
 from training.errors import TrainingError
 from training.frozen import load_model
 from training.labels import CLASSES, NOTHING, PATCHES
+from training.loop import Workers
 from training.models import ModelConfig, Planner
 from training.models.probe import Probe
 from training.models.vision import premultiply
@@ -107,9 +108,11 @@ class PlannerStage:
             tokenizer = start / "tokenizer.json"
         if tokenizer is None:
             raise TrainingError("the planner needs a checkpoint to start from, or a tokenizer file")
-        if not tokenizer.is_file():
+        workers = Workers.join()
+        if not workers.rank and not tokenizer.is_file():
             logger.info("training the tokenizer on up to %d documents", options.tokenizer_documents)
             train_tokenizer(tokenizer, options.tokenizer_documents, seed, options.data)
+        workers.wait()
         self.tokenizer_path = tokenizer
         self.words = name_tokens(load_tokenizer(tokenizer))
         self.prompts = _prompts(options.data) if options.data else PROMPTS
