@@ -31,6 +31,7 @@ from runtime.bundle import (
     TokenizerSpec,
     Variant,
     Verification,
+    check_schedule,
     component_of,
 )
 from runtime.interfaces import CacheGeometry, ImageGeometry, component_interfaces
@@ -93,16 +94,12 @@ def schedule_of(training: dict[str, Any]) -> Schedule:
     try:
         default = training.get("default_steps", max(map(int, found)))
         schedule = from_json(Schedule, {"steps": found, "default_steps": default}, "schedule")
+        check_schedule(schedule)
     except (ValueError, TypeError) as error:
         raise ExportError(
             f"training.json: schedule: expected steps with their times, like "
             f'{{"4": [1.0, 0.75, 0.5, 0.25, 0.0]}}, found {found!r}: {error}'
         ) from error
-    if str(default) not in schedule.steps:
-        raise ExportError(
-            f"training.json: default_steps: expected one of {sorted(schedule.steps)}, found "
-            f"{default}"
-        )
     return schedule
 
 

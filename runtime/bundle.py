@@ -35,6 +35,7 @@ from runtime.manifest import (
     TokenizerSpec,
     Verification,
     check_manifest,
+    check_schedule,
     component_of,
     files_of,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "TokenizerSpec",
     "Variant",
     "Verification",
+    "check_schedule",
     "component_of",
     "confined",
     "digest_of",

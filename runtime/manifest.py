@@ -225,9 +225,8 @@ def _positive(name: str, value: float) -> None:
     _require(value > 0, f"{name}: expected a positive number, found {value}")
 
 
-def _check_decoding(manifest: Manifest) -> None:
-    schedule = manifest.schedule
-    _require(manifest.requires.abi == ABI, f"expected ABI {ABI}, found {manifest.requires.abi}")
+def check_schedule(schedule: Schedule) -> None:
+    """Raise `BundleError` where times do not fall from 1 to 0 in so many steps."""
     for steps, times in schedule.steps.items():
         falling = all(a > b for a, b in pairwise(times))
         _require(
@@ -236,8 +235,14 @@ def _check_decoding(manifest: Manifest) -> None:
         )
     _require(
         str(schedule.default_steps) in schedule.steps,
-        f"schedule.default_steps: expected one of {sorted(schedule.steps)}",
+        f"schedule.default_steps: expected one of {sorted(schedule.steps)}, found "
+        f"{schedule.default_steps}",
     )
+
+
+def _check_decoding(manifest: Manifest) -> None:
+    _require(manifest.requires.abi == ABI, f"expected ABI {ABI}, found {manifest.requires.abi}")
+    check_schedule(manifest.schedule)
     sampling = manifest.sampling
     _require(
         sampling.temperature >= 0 and 0 < sampling.top_p <= 1,

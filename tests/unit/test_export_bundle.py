@@ -191,10 +191,8 @@ def test_tokenizer_of_another_model(checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_schedule_that_is_none(checkpoint: Path, tmp_path: Path) -> None:
-    (checkpoint / "training.json").write_text('{"schedule": {"2": [1.0, 0.5]}}')
-    with pytest.raises(ValueError, match=r"schedule.steps.2"):
-        export_bundle(checkpoint, tmp_path / "b", FAST)
-    for found in ("linear", 4, ["a", 0], {"four": [1.0, 0.0]}, {"1": ["a", 0]}, {"1": 1.0}):
+    wrong = ("linear", 4, ["a", 0], {"four": [1.0, 0.0]}, {"1": ["a", 0]}, {"1": 1.0}, {"4": []})
+    for found in (*wrong, {"2": [1.0, 0.5]}, {"1": [0.0, 1.0]}):
         (checkpoint / "training.json").write_text(json.dumps({"schedule": found}))
         with pytest.raises(ExportError, match="schedule: expected steps"):
             export_bundle(checkpoint, tmp_path / "b", FAST)
