@@ -14,8 +14,9 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
-# torch first and pinned exactly: a range would bring the CUDA build.
-RUN pip install torch==2.13.0
+# torch first and pinned exactly; TORCH_INDEX may name an index of CPU builds, which are smaller.
+ARG TORCH_INDEX=
+RUN PIP_EXTRA_INDEX_URL="$TORCH_INDEX" pip install torch==2.13.0
 WORKDIR /opt/weft
 COPY pyproject.toml README.md LICENSE ./
 COPY runtime runtime

@@ -60,7 +60,7 @@ $(RUNTIME_ENV)/.installed: pyproject.toml
 	@$(RUNTIME_ENV)/bin/python -m pip install --quiet --editable .
 	@touch $@
 
-# torch first and pinned exactly: a range would bring the CUDA build.
+# torch first and pinned exactly: a range could bring another build than the one that is there.
 $(TEST_ENV)/.installed: pyproject.toml
 	$(call make_env,$(TEST_ENV))
 	$(TEST_ENV)/bin/python -m pip install --quiet torch==2.13.0

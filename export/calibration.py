@@ -78,7 +78,7 @@ def _watch(model: nn.Module, run: Any) -> None:
     except ImportError as error:
         raise ExportError(
             f"precision fp8 is calibrated with nvidia-modelopt, which is missing ({error}); "
-            "install it with: pip install 'weft[fp8]'"
+            "install it with: pip install '.[fp8]' in a checkout of weft"
         ) from error
     with torch.no_grad():
         mtq.quantize(model, copy.deepcopy(mtq.FP8_DEFAULT_CFG), forward_loop=lambda _: run())

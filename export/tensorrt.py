@@ -44,7 +44,7 @@ def open_library(target: str) -> Library:
         module = importlib.import_module(name)
     except (ImportError, OSError) as error:
         advice = (
-            "install it with: pip install 'weft[rtx]'"
+            "install it with: pip install '.[rtx]' in a checkout of weft"
             if target == "tensorrt-rtx"
             else "it comes with NVIDIA's installers (JetPack, or the TensorRT package of a data "
             "centre system), not with weft; run this export on the device"

@@ -233,3 +233,10 @@ def _verdicts(wanted: ReadCharacter, seen: ReadCharacter | None) -> dict[str, bo
             visual = same_identity(wanted, seen).visual
         found |= visual | {"markings": all(visual.values())}
     return found
+
+
+def told_wrong(made: Tally, kept: Tally) -> str:
+    """What is wrong with an edit: the change asked for, behind a bar what should have stayed."""
+    if not (made.wrong or kept.wrong):
+        return ""
+    return f"{' '.join(made.wrong)} | {' '.join(kept.wrong)}"

@@ -39,7 +39,7 @@ COMMANDS = {
     ),
     "train": Command("training.cli:main", "run a training recipe", "training"),
     "eval": Command("benchmarks.cli:evaluate", "score a bundle's documents", "eval"),
-    "bench": Command("benchmarks.cli:bench", "measure latency and memory", "eval"),
+    "bench": Command("benchmarks.cli:bench", "measure latency and memory"),
     "data": Command("training.data.cli:main", "build training data", "training"),
 }
 
@@ -102,7 +102,8 @@ def _missing(error: ImportError, command: Command) -> str:
     if isinstance(error, WeftError):
         return str(error)
     what = error.name or str(error)
-    return f"the package {what!r} is missing; install it with: pip install 'weft[{command.extra}]'"
+    extra = f"pip install '.[{command.extra}]'"
+    return f"{what!r} is missing; install it with: {extra} in a checkout of weft"
 
 
 def _usage() -> str:

@@ -115,7 +115,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(tensorrt.importlib, "import_module", missing)
-    with pytest.raises(ExportError, match=r"needs tensorrt_rtx.*pip install 'weft\[rtx\]'"):
+    with pytest.raises(ExportError, match=r"needs tensorrt_rtx.*pip install '\.\[rtx\]'"):
         tensorrt.open_library("tensorrt-rtx")
     with pytest.raises(ExportError, match=r"JetPack.*run this export on the device"):
         tensorrt.open_library("tensorrt")

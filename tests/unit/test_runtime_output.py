@@ -322,7 +322,7 @@ def test_a_missing_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "training.cli", None)
     assert main(["train", "x"]) == 2
-    assert "pip install 'weft[training]'" in capsys.readouterr().err
+    assert "pip install '.[training]'" in capsys.readouterr().err
 
 
 def test_a_path_that_a_command_trips_over_is_named(

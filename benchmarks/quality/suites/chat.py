@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from benchmarks.quality.changes import change_of, judge_change
+from benchmarks.quality.changes import change_of, judge_change, told_wrong
 from benchmarks.quality.evaluation import MOST_OF_ONE, Evaluation, Result, told
 from benchmarks.quality.examples import Example, Exchange, chat_examples
 from benchmarks.quality.report import Row, verdict_row
@@ -137,8 +137,7 @@ def _count_rows(replies: Sequence[Reply]) -> list[Row]:
 
 
 def _panels(before: Reply, after: Reply, judged: Judged) -> list[Panel]:
-    made, kept = judged
-    wrong = f"{' '.join(made.wrong)} | {' '.join(kept.wrong)}"
+    wrong = told_wrong(*judged)
     pixels = [r.image.pixels if r.image is not None else None for r in (before, after)]
     return [
         Panel(pixels[0], before.exchange.words),

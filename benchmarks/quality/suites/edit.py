@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.quality.changes import CHANGES, KEPT, Change, change_of, judge_change
+from benchmarks.quality.changes import CHANGES, KEPT, Change, change_of, judge_change, told_wrong
 from benchmarks.quality.evaluation import (
     MOST_OF_ONE,
     Evaluation,
@@ -104,8 +104,7 @@ def planner_rows(suite: str, judged: Sequence[Judged], best: Sequence[Judged]) -
 
 def _panels(sample: Sample, judged: Judged) -> list[Panel]:
     given = next(p for p in sample.example.prompt if not isinstance(p, str))
-    made, kept = judged
-    wrong = f"{' '.join(made.wrong)} | {' '.join(kept.wrong)}"
+    wrong = told_wrong(*judged)
     return [
         Panel(given, "given"),
         Panel(first_picture(sample.document), sample.example.words, wrong),
