@@ -112,7 +112,8 @@ def _parser() -> argparse.ArgumentParser:
         help="keys and values of fp8 variants")  # fmt: skip
     add("--cache", type=Path, metavar="FOLDER", help="keep engines here and use them again")
     add("--plugin", type=Path, metavar="LIBRARY",
-        help="TensorRT plugin with weft::DPCWAttention to compile into engines")  # fmt: skip
+        help="TensorRT plugin with weft::DPCWAttention that engines call; running them needs "
+             "the same file")  # fmt: skip
     add("--capacity", type=int, default=4096, help="planner cache slots (default 4096)")
     add("--max-references", type=int, default=4, help="pictures in a window (default 4)")
     add("--report", type=Path, metavar="FILE", help="write the report as JSON")

@@ -13,9 +13,10 @@ from export.engine_cache import EngineCache, Key
 from export.errors import ExportError
 from export.manifest import RUNTIME
 from export.profiles import profiles_of
-from export.tensorrt import Library, build_engine, device_capability, open_library
+from export.tensorrt import Library, build_engine, device_capability, has_operator, open_library
 from runtime.bundle import Variant, digest_of, file_of, has_precision
 from runtime.interfaces import CacheGeometry, ImageGeometry, Tensor
+from runtime.variants import PLUGIN
 
 if TYPE_CHECKING:
     from export.pipeline import Options
@@ -46,11 +47,11 @@ class Maker:
         self._folder, self._cache, self._image, self._options = folder, cache, image, options
         self._kept = EngineCache(options.cache)
         self._libraries: dict[str, Library] = {}
-        self._plugin = ""
+        self._plugin_digest = ""
         if options.plugin is not None:
             if not options.plugin.is_file():
                 raise ExportError(f"{options.plugin}: expected a plugin library, found none")
-            self._plugin = digest_of(options.plugin)
+            self._plugin_digest = digest_of(options.plugin)
 
     def make(self, name: str, graph: Variant, inputs: tuple[Tensor, ...]) -> Iterator[Made]:
         """Engines of component `name`, for the GPUs that have its precision. `graph` is the variant
@@ -59,20 +60,28 @@ class Maker:
         library = self._library(graph.engine)
         ahead = graph.engine == "tensorrt-rtx"
         profiles = profiles_of(name, self._cache, self._image)
+        source = self._folder / graph.files[0].path
+        plugin = self._options.plugin
+        if plugin is not None and not has_operator(source):
+            plugin = None
+        requires, made_with = {library.module.__name__: library.version}, ""
+        if plugin is not None:
+            requires[PLUGIN] = f"{plugin.name} {self._plugin_digest}"
+            # Marked, because a digest alone does not say that the engine calls the plugin.
+            made_with = f"called {self._plugin_digest}"
         for capability in capabilities_of(graph.engine, self._options):
             if not has_precision(capability, graph.precision):
                 continue
             key = Key(
                 graph.engine, library.version, RUNTIME, graph.precision, capability, graph.files,
-                profiles, self._plugin,
+                profiles, made_with,
             )  # fmt: skip
             started = time.perf_counter()
             engine = self._kept.get(key)
             reused = engine is not None
             if engine is None:
                 engine = build_engine(
-                    library, self._folder / graph.files[0].path, inputs, profiles,
-                    capability if ahead else "", self._options.plugin,
+                    library, source, inputs, profiles, capability if ahead else "", plugin,
                 )  # fmt: skip
                 self._kept.put(key, engine)
             path = f"{graph.engine}/{name}.{graph.precision}.sm{capability.replace('.', '')}.engine"
@@ -83,7 +92,7 @@ class Maker:
                 files=(file_of(self._folder, path),),
                 compute_capability=capability,
                 profiles=profiles,
-                requires={library.module.__name__: library.version},
+                requires=requires,
                 digest=key.digest(),
             )
             seconds = time.perf_counter() - started

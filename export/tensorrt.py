@@ -18,9 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from export.errors import ExportError
 from runtime.bundle import Profile
 from runtime.interfaces import Tensor
+from training.models.dpcw import OPERATOR
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +85,12 @@ def device_capability() -> str:
     return f"{major.value}.{minor.value}"
 
 
+def has_operator(graph: Path) -> bool:
+    """Whether a graph has a node that a plugin may take."""
+    nodes = onnx.load(graph, load_external_data=False).graph.node
+    return any((n.domain, n.op_type) == (OPERATOR.domain, OPERATOR.name) for n in nodes)
+
+
 def build_engine(
     library: Library,
     graph: Path,
@@ -91,7 +100,8 @@ def build_engine(
     plugin: Path | None = None,
 ) -> bytes:
     """The serialized engine of a graph. `capability` "8.9" names the GPU it is for; "" takes the
-    one that is there. `tensors` are the component's inputs with their free sizes."""
+    one that is there. `tensors` are the component's inputs with their free sizes. `plugin` is for a
+    graph that `has_operator`."""
     trt = library.module
     logged = _logger(trt)
     builder = trt.Builder(logged)
@@ -101,10 +111,21 @@ def build_engine(
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logged)
     if plugin is not None:
-        builder.get_plugin_registry().load_library(str(plugin))
+        # Absolute, because the loader searches the system's folders for a bare name.
+        if builder.get_plugin_registry().load_library(str(plugin.absolute())) is None:
+            raise ExportError(
+                f"{plugin}: expected a TensorRT plugin that {library.module.__name__} "
+                f"{library.version} can load, found: {_said(logged)}; build it for this version"
+            )
         parser.set_flag(trt.OnnxParserFlag.ENABLE_PLUGIN_OVERRIDE)
     if not parser.parse_from_file(str(graph)):
         raise ExportError(f"{graph.name}: {library.target} cannot import it: {_reasons(parser)}")
+    if plugin is not None and not _has_plugin(network):
+        raise ExportError(
+            f"{graph.name}: expected a layer of the plugin {plugin} for "
+            f"{OPERATOR.domain}::{OPERATOR.name}, found none; give a plugin with a creator of "
+            "that name and version, or export without --plugin"
+        )
     _let_decompose(trt, network)
     config = builder.create_builder_config()
     if capability:
@@ -114,9 +135,13 @@ def build_engine(
         config.add_optimization_profile(_profile(builder, inputs, profile))
     engine = builder.build_serialized_network(network, config)
     if engine is None:
-        said = "; ".join(logged.errors[-3:]) or "no reason given"
-        raise ExportError(f"{graph.name}: {library.target} cannot build it: {said}")
+        raise ExportError(f"{graph.name}: {library.target} cannot build it: {_said(logged)}")
     return bytes(engine)
+
+
+def _has_plugin(network: Any) -> bool:
+    kinds = (network.get_layer(index).type.name for index in range(network.num_layers))
+    return any(kind.startswith("PLUGIN") for kind in kinds)
 
 
 def _let_decompose(trt: Any, network: Any) -> None:
@@ -162,6 +187,10 @@ def _profile(builder: Any, inputs: tuple[Tensor, ...], profile: Profile) -> Any:
 def _reasons(parser: Any) -> str:
     errors = [parser.get_error(index) for index in range(min(3, parser.num_errors))]
     return "; ".join(f"{e.node_name()}: {e.desc()}" for e in errors) or "no reason given"
+
+
+def _said(logged: Any) -> str:
+    return "; ".join(logged.errors[-3:]) or "no reason given"
 
 
 def _logger(trt: Any) -> Any:

@@ -31,6 +31,8 @@ BACKENDS = {
     ("tensorrt", ""): "tensorrt",
 }
 PRECISIONS = ("fp32", "w8", "int8", "fp16", "fp8")
+# In `requires`: an engine's TensorRT plugin, as the library's file name, a space and its sha256.
+PLUGIN = "tensorrt-plugin"
 # The first GPUs that multiply float8; for older ones TensorRT refuses a graph that has any.
 FIRST_FP8 = "8.9"
 KV_DTYPES = ("float32", "float16", "float8e4m3fn")
@@ -96,11 +98,11 @@ class Variant:
     from verification (name → value, such as `relative_error`) and `gates` what was demanded of
     them. `layers` is the precision each layer with weights really got. `compute_capability` ("8.9")
     is "" where any device will do. `requires` names what a runtime must have for it: packages of an
-    engine with their exact version, or `cpu` features; a runtime skips a variant whose requirements
-    it does not know or meet. `dtypes` gives the type of every tensor that differs from the
-    component's. `kv_scale` is what float8 keys and values are multiplied with. `digest` is the
-    digest of everything an engine was built from, for engines only: their own bytes may differ from
-    build to build.
+    engine with their exact version, `cpu` features, a TensorRT plugin; a runtime skips a variant
+    whose requirements it does not know or meet. `dtypes` gives the type of every tensor that
+    differs from the component's. `kv_scale` is what float8 keys and values are multiplied with.
+    `digest` is the digest of everything an engine was built from, for engines only: their own bytes
+    may differ from build to build.
     """
 
     engine: str

@@ -2,12 +2,15 @@
 
 A plan holds the component's name, its tensors with their types, and the shapes of its profiles. A
 context checks what the library would check: shapes inside the profile, an address for every tensor,
-one address for state, scratch memory that was given to it.
+one address for state, scratch memory that was given to it. A plugin library is a text that names
+its creator.
 """
 
 from __future__ import annotations
 
 import json
+from enum import Enum
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +24,7 @@ from tests.fake_cuda import STREAM, FakeCudart, view
 INPUT, OUTPUT, DEVICE, HOST = "input", "output", "device", "host"
 VERSION = "1.7.1"
 SCRATCH = 4096
+OPERATOR = "DPCWAttention"
 DTYPES = {"float32": "FLOAT", "float16": "HALF", FLOAT8: "FP8", "int64": "INT64", "uint8": "UINT8"}
 Sizes = dict[str, tuple[int, int, int]]
 
@@ -63,7 +67,12 @@ class FakeTensorRT:
         __members__={"VERSION_MISMATCH": 1, "UNSUPPORTED_CC": 2}
     )
 
+    NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=0)
+    OnnxParserFlag = SimpleNamespace(ENABLE_PLUGIN_OVERRIDE=3)
+    LayerType = Enum("LayerType", ("PLUGIN_V3", "CONCATENATION", "ATTENTION_INPUT"))
+
     class ILogger:
+        INTERNAL_ERROR, ERROR, WARNING, INFO = range(4)
         Severity = SimpleNamespace(INTERNAL_ERROR=0, ERROR=1, WARNING=2, INFO=3)
 
         def __init__(self) -> None:
@@ -73,15 +82,95 @@ class FakeTensorRT:
         self.cudart = cudart
         self.contexts: list[FakeContext] = []
         self.executed: list[str] = []
+        self.plugins: list[str] = []
+
+    def Builder(self, logger: Any) -> FakeBuilder:
+        return FakeBuilder(self, logger)
+
+    def OnnxParser(self, network: FakeNetwork, logger: Any) -> FakeParser:
+        return FakeParser(network)
 
     def Runtime(self, logger: Any) -> FakeRuntime:
         assert logger.ready, "the base class was not initialised"
         return FakeRuntime(self, logger)
 
 
+class FakeRegistry:
+    """Where plugin libraries are loaded, each once."""
+
+    def __init__(self, module: FakeTensorRT, logger: Any) -> None:
+        self.module, self.logger = module, logger
+        self.creators: list[str] = []
+
+    def load_library(self, path: str) -> object | None:
+        assert Path(path).is_absolute(), "a bare name is searched in the system's folders"
+        text = Path(path).read_text()
+        if not text or text in self.creators:
+            self.logger.log(1, "getCreators could not be loaded")
+            return None
+        self.creators.append(text)
+        self.module.plugins.append(path)
+        return self
+
+
+class FakeBuilder:
+    """Builds engines that hold the names of their layers."""
+
+    def __init__(self, module: FakeTensorRT, logger: Any) -> None:
+        self.registry = FakeRegistry(module, logger)
+
+    def get_plugin_registry(self) -> FakeRegistry:
+        return self.registry
+
+    def create_network(self, flags: int) -> FakeNetwork:
+        return FakeNetwork(self.registry)
+
+    def create_builder_config(self) -> SimpleNamespace:
+        return SimpleNamespace(add_optimization_profile=lambda profile: None)
+
+    def create_optimization_profile(self) -> SimpleNamespace:
+        return SimpleNamespace()
+
+    def build_serialized_network(self, network: FakeNetwork, config: Any) -> bytes:
+        return " ".join(network.layers).encode()
+
+
+class FakeNetwork:
+    def __init__(self, registry: FakeRegistry) -> None:
+        self.registry = registry
+        self.layers: list[str] = []
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.layers)
+
+    def get_layer(self, index: int) -> SimpleNamespace:
+        return SimpleNamespace(type=FakeTensorRT.LayerType[self.layers[index]])
+
+
+class FakeParser:
+    """Every graph is one node of the operator: the plugin's, or the function's body."""
+
+    def __init__(self, network: FakeNetwork) -> None:
+        self.network = network
+        self.override = False
+
+    def set_flag(self, flag: int) -> None:
+        self.override = flag == FakeTensorRT.OnnxParserFlag.ENABLE_PLUGIN_OVERRIDE
+
+    def parse_from_file(self, path: str) -> bool:
+        taken = self.override and OPERATOR in self.network.registry.creators
+        self.network.layers += ["PLUGIN_V3"] if taken else ["CONCATENATION", "ATTENTION_INPUT"]
+        return True
+
+
 class FakeRuntime:
     def __init__(self, module: FakeTensorRT, logger: Any) -> None:
         self.module, self.logger = module, logger
+        self.registry = FakeRegistry(module, logger)
+
+    def get_plugin_registry(self) -> FakeRegistry:
+        return self.registry
 
     def get_engine_validity(self, data: bytes) -> tuple[int, int]:
         wrong = b"{" in data and json.loads(data)["version"] != VERSION
@@ -89,10 +178,14 @@ class FakeRuntime:
 
     def deserialize_cuda_engine(self, data: bytes) -> FakeEngine | None:
         try:
-            return FakeEngine(self.module, self.logger, json.loads(data))
+            record = json.loads(data)
         except ValueError:
             self.logger.log(1, "magic tag does not match")
             return None
+        if "plugin" in record and record["plugin"] not in self.registry.creators:
+            self.logger.log(1, f"cannot find plugin {record['plugin']}")
+            return None
+        return FakeEngine(self.module, self.logger, record)
 
 
 class FakeEngine:

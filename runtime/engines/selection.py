@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from runtime.bundle import Bundle, Variant
 from runtime.engines.choice import BACKENDS, CPU_BACKEND, Choice, Rejected
 from runtime.engines.machine import Gpu, Machine
-from runtime.engines.tensorrt_library import MODULES
+from runtime.engines.tensorrt_library import MODULES, find_plugin
 from runtime.errors import EngineError
-from runtime.variants import FIRST_FP8, failed_gates, has_precision
+from runtime.variants import FIRST_FP8, PLUGIN, failed_gates, has_precision
 
 # What a manifest may call a package → the distributions it comes in.
 _DISTRIBUTIONS = {
@@ -115,6 +115,12 @@ def _requirement(variant: Variant, machine: Machine) -> str:
             missing = sorted(set(wanted.replace(",", " ").split()) - machine.cpu_features)
             if missing:
                 return f"needs a processor with {', '.join(missing)}"
+            continue
+        if name == PLUGIN:
+            try:
+                find_plugin(wanted)
+            except EngineError as error:
+                return str(error)
             continue
         packages = _DISTRIBUTIONS.get(name.replace("_", "-"), (name,))
         found = next((v for p in packages if (v := machine.version(p))), None)

@@ -31,6 +31,7 @@ from runtime.engines.shape_profiles import ProfileShapes, Shape, choose_profile
 from runtime.engines.tensorrt_library import Library
 from runtime.errors import EngineError
 from runtime.interfaces import is_cache
+from runtime.variants import PLUGIN
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class TensorRTEngine(DeviceEngine):
         self._library = library
         self._path = bundle.path(variant.files[0])
         started = time.perf_counter()
-        self._engine = library.load(self._path)
+        self._engine = library.load(self._path, variant.requires.get(PLUGIN, ""))
         self._check_signature()
         self._profiles = self._read_profiles()
         host = library.module.TensorLocation.HOST

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
+from runtime.bundle import digest_of
 from runtime.errors import DependencyError, EngineError
 
 logger = logging.getLogger(__name__)
@@ -20,6 +22,8 @@ MODULES = {
     "tensorrt-rtx": ("tensorrt_rtx", "pip install tensorrt-rtx-cu13"),
     "tensorrt": ("tensorrt", "install NVIDIA TensorRT with its Python package"),
 }
+# Names the plugin library that engines may need: a bundle brings no native code.
+PLUGIN_VARIABLE = "WEFT_TENSORRT_PLUGIN"
 _DTYPES = {
     "FLOAT": "float32",
     "HALF": "float16",
@@ -44,16 +48,20 @@ class Library:
         self.complaints: list[str] = []
         self._logger = _make_logger(self.module, self.complaints)
         self._runtime = self.module.Runtime(self._logger)
+        self._plugins: set[str] = set()
 
     @property
     def version(self) -> str:
         """The library's version, as in "1.4.0"."""
         return str(self.module.__version__)
 
-    def load(self, path: Path) -> Any:
-        """The engine in a file; raises `EngineError`."""
+    def load(self, path: Path, plugin: str = "") -> Any:
+        """The engine in a file, with the plugin it requires; raises `EngineError`."""
         data = path.read_bytes()
         self.complaints.clear()
+        if plugin and plugin not in self._plugins:
+            self._load_plugin(find_plugin(plugin))
+            self._plugins.add(plugin)
         problem = self._problem(data)
         engine = None if problem else self._runtime.deserialize_cuda_engine(data)
         if engine is None:
@@ -68,6 +76,14 @@ class Library:
         """The name of one of the library's types."""
         return _DTYPES.get(found.name, str(found.name))
 
+    def _load_plugin(self, path: Path) -> None:
+        if self._runtime.get_plugin_registry().load_library(str(path)) is None:
+            reasons = "; ".join(self.complaints[:3]) or "no reason given"
+            raise EngineError(
+                f"{PLUGIN_VARIABLE}: expected a plugin that {self.name} {self.version} can load, "
+                f"found {path}: {reasons}; build it for this version and export the bundle with it"
+            )
+
     def _problem(self, data: bytes) -> str:
         """What TensorRT for RTX says of an engine before it is opened; "" where it is fine."""
         ask = getattr(self._runtime, "get_engine_validity", None)
@@ -79,6 +95,28 @@ class Library:
         known = getattr(self.module.EngineInvalidityDiagnostics, "__members__", {})
         found = [n.lower().replace("_", " ") for n, v in known.items() if int(v) & diagnostics]
         return ", ".join(found) or "it is not valid here"
+
+
+def find_plugin(wanted: str) -> Path:
+    """The library that the user names for a variant's plugin, "name sha256"; raises `EngineError`
+    where it is not the very file the engine was built with."""
+    name, _, digest = wanted.rpartition(" ")
+    expected = f"{PLUGIN_VARIABLE}: expected the TensorRT plugin {name} with sha256 {digest[:12]}…"
+    remedy = f"set {PLUGIN_VARIABLE} to the library that the bundle was exported with"
+    given = os.environ.get(PLUGIN_VARIABLE)
+    if not given:
+        raise EngineError(f"{expected}, found nothing; {remedy}")
+    # Absolute, because the loader searches the system's folders for a bare name.
+    path = Path(given).absolute()
+    try:
+        found = digest_of(path)
+    except OSError as error:
+        raise EngineError(f"{expected}, found {path}: {error.strerror}; {remedy}") from error
+    if found != digest:
+        raise EngineError(
+            f"{expected}, found {path} with {found[:12]}…; {remedy}, or export it with this one"
+        )
+    return path
 
 
 def _make_logger(module: Any, complaints: list[str]) -> Any:

@@ -13,6 +13,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
+import onnx
+from onnx import helper
+
 from export import cli, engines, tensorrt
 from export.engine_cache import EngineCache, Key
 from export.engines import Maker
@@ -21,15 +24,16 @@ from export.pipeline import Options, export_bundle
 from export.profiles import common_sizes, graph_profiles, profiles_of
 from export.targets import make_plan
 from export.tiny import LIMITS, build_tiny_checkpoint
-from runtime.bundle import File, Profile, Variant, read_bundle
+from runtime.bundle import File, Profile, Variant, digest_of, file_of, read_bundle
 from runtime.interfaces import (
     COMPONENTS,
     CacheGeometry,
     ImageGeometry,
     component_interfaces,
 )
+from runtime.variants import PLUGIN
 from tests.fake_cuda import FakeCudart
-from tests.fake_tensorrt import VERSION, FakeTensorRT
+from tests.fake_tensorrt import OPERATOR, VERSION, FakeTensorRT
 
 RTX = importlib.util.find_spec("tensorrt_rtx") is not None
 MODELOPT = importlib.util.find_spec("modelopt") is not None
@@ -181,6 +185,72 @@ def test_fp8_engines_are_made_for_gpus_that_have_float8(
     assert [m.variant.compute_capability for m in made] == capabilities
 
 
+@pytest.fixture
+def with_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
+    """The fake TensorRT's own builder, and a plugin for it."""
+    library = tensorrt.Library("tensorrt", FakeTensorRT(FakeCudart()), VERSION)
+    monkeypatch.setattr(engines, "open_library", lambda target: library)
+    monkeypatch.setattr(engines, "device_capability", lambda: "8.7")
+    plugin = tmp_path / "libplugin.so"
+    plugin.write_text(OPERATOR)
+    return Options(("cpu", "tensorrt"), ("w8", "fp16"), cache=tmp_path / "kept", plugin=plugin)
+
+
+def graph_of(folder: Path, operator: str, domain: str = "weft") -> Variant:
+    node = helper.make_node(operator, ["q"], ["y"], domain=domain)
+    model = helper.make_model(helper.make_graph([node], "g", [], []))
+    onnx.save(model, folder / f"{operator}.onnx")
+    return Variant("tensorrt", "", "fp16", (file_of(folder, f"{operator}.onnx"),))
+
+
+def made_of(folder: Path, options: Options, graph: Variant) -> tuple[engines.Made, bytes]:
+    (made,) = Maker(folder, CACHE, IMAGE, options).make("commit", graph, ())
+    return made, (folder / made.variant.files[0].path).read_bytes()
+
+
+def test_engines_that_call_a_plugin_require_it(tmp_path: Path, with_plugin: Options) -> None:
+    graph = graph_of(tmp_path, OPERATOR)
+    made, engine = made_of(tmp_path, with_plugin, graph)
+    assert engine == b"PLUGIN_V3" and not made.reused
+    assert with_plugin.plugin is not None
+    wanted = {PLUGIN: f"libplugin.so {digest_of(with_plugin.plugin)}"}
+    assert wanted.items() <= made.variant.requires.items()
+    assert made_of(tmp_path, with_plugin, graph)[0].reused
+    plain, engine = made_of(tmp_path, replace(with_plugin, plugin=None), graph)
+    assert b"PLUGIN" not in engine and not plain.reused and PLUGIN not in plain.variant.requires
+    other, engine = made_of(tmp_path, with_plugin, graph_of(tmp_path, "Relu", ""))
+    assert b"PLUGIN" not in engine and PLUGIN not in other.variant.requires
+
+
+@pytest.mark.parametrize(
+    ("creators", "said"),
+    [
+        ("", "expected a TensorRT plugin .* can load, found: getCreators could not be loaded"),
+        ("Another", "expected a layer of the plugin .*libplugin.so for weft::DPCWAttention"),
+    ],
+)
+def test_a_plugin_that_is_not_taken_is_an_error(
+    tmp_path: Path, with_plugin: Options, creators: str, said: str
+) -> None:
+    assert with_plugin.plugin is not None
+    with_plugin.plugin.write_text(creators)
+    with pytest.raises(ExportError, match=said):
+        made_of(tmp_path, with_plugin, graph_of(tmp_path, OPERATOR))
+    assert not (tmp_path / "kept").exists()
+
+
+def test_an_engine_kept_without_its_plugin_is_built_again(
+    tmp_path: Path, with_plugin: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the plugin's bare digest there may be engines that do not call it."""
+    assert with_plugin.plugin is not None
+    digest, keys = digest_of(with_plugin.plugin), []
+    monkeypatch.setattr(EngineCache, "get", lambda cache, key: keys.append(key))
+    made_of(tmp_path, with_plugin, graph_of(tmp_path, OPERATOR))
+    (key,) = keys
+    assert digest in key.plugin and key.digest() != replace(key, plugin=digest).digest()
+
+
 def test_what_is_left_out_names_its_target() -> None:
     plan = make_plan(("cpu", "tensorrt-rtx", "tensorrt"), ("w8", "fp8", "fp16"))
     targets = ("tensorrt-rtx", "tensorrt")
@@ -278,3 +348,13 @@ def test_a_graph_that_cannot_be_compiled_is_explained(tmp_path: Path) -> None:
     library = tensorrt.open_library("tensorrt-rtx")
     with pytest.raises(ExportError, match=r"wrong.onnx: tensorrt-rtx cannot import it"):
         tensorrt.build_engine(library, tmp_path / "wrong.onnx", (), (), "8.9")
+
+
+@pytest.mark.skipif(not RTX, reason="tensorrt_rtx is not installed (the rtx extra)")
+def test_a_library_that_is_no_plugin_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "libplugin.so").write_bytes(b"not a library")
+    library = tensorrt.open_library("tensorrt-rtx")
+    with pytest.raises(ExportError, match=r"can load, found: .*libplugin.so"):
+        tensorrt.build_engine(
+            library, tmp_path / "a.onnx", (), (), "8.9", tmp_path / "libplugin.so"
+        )

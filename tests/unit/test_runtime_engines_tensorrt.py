@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,16 +12,18 @@ import numpy as np
 import pytest
 
 from runtime import Reuse, Runtime
-from runtime.bundle import Bundle, Profile, write_manifest
+from runtime.bundle import Bundle, Profile, digest_of, file_of, write_manifest
 from runtime.engines.base import Engine
 from runtime.engines.device_array import DeviceArray
 from runtime.engines.kernel_cache import KernelCache
 from runtime.engines.shape_profiles import choose_profile
 from runtime.engines.tensorrt_engine import TensorRTEngine
-from runtime.engines.tensorrt_library import Library
+from runtime.engines.tensorrt_library import PLUGIN_VARIABLE, Library
 from runtime.errors import DependencyError, EngineError
+from runtime.variants import PLUGIN
 from tests.fake_bundle import DIM, HEADS, WIDTH, fake_runtime
 from tests.fake_device import PROFILES, FakeGpu, device_bundle, device_runtime, install
+from tests.fake_tensorrt import OPERATOR
 
 PROMPT = "Tell an illustrated story about a red fox who finds a lantern."
 PICTURE: dict[str, Any] = {"size": (64, 64), "steps": 4}
@@ -277,6 +280,81 @@ def test_an_engine_that_does_not_open_is_replaced_and_the_report_says_so(
     assert choice.backend == "onnx-cpu" and "version mismatch" in choice.rejected[0].reason
     with pytest.raises(EngineError, match="version mismatch"):
         device_runtime(tmp_path / "b", "tensorrt-rtx").prewarm()
+
+
+def bundle_with_plugin(folder: Path, plugin: Path) -> Bundle:
+    """Its denoise and commit engines call the plugin, and are all that is not for the CPU."""
+    requires = {PLUGIN: f"{plugin.name} {digest_of(plugin)}"}
+    names = ("denoise", "commit")
+    manifest = device_bundle(folder, names, requires=requires).manifest
+    components = dict(manifest.components)
+    for name in names:
+        path = folder / f"{name}.plan"
+        path.write_text(f'{path.read_text()[:-1]}, "plugin": "{OPERATOR}"}}')
+        first, *rest = components[name].variants
+        changed = replace(first, files=(file_of(folder, path.name),))
+        components[name] = replace(components[name], variants=(changed, *rest))
+    return write_manifest(folder, replace(manifest, components=components))
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv(PLUGIN_VARIABLE, raising=False)
+    path = tmp_path / "libplugin.so"
+    path.write_text(OPERATOR)
+    return path
+
+
+def test_an_engine_s_plugin_is_the_library_that_the_user_names(
+    gpu: FakeGpu, tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle_with_plugin(tmp_path / "b", plugin)
+    moved = plugin.rename(tmp_path / "elsewhere.so")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(PLUGIN_VARIABLE, moved.name)
+    runtime = device_runtime(tmp_path / "b")
+    assert document(runtime) == cpu_digest(tmp_path / "b")
+    assert set(gpu.tensorrt.executed) == {"denoise", "commit"}
+    assert gpu.tensorrt.plugins == [str(moved)], "loaded once"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (None, "found nothing"),
+        ("missing.so", "missing.so: No such file"),
+        ("other.so", "other.so with"),
+    ],
+)
+def test_an_engine_whose_plugin_is_not_there_is_passed_over(
+    gpu: FakeGpu, tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch,
+    given: str | None, found: str,
+) -> None:  # fmt: skip
+    bundle_with_plugin(tmp_path / "b", plugin)
+    (tmp_path / "other.so").write_text("another build")
+    if given is not None:
+        monkeypatch.setenv(PLUGIN_VARIABLE, str(tmp_path / given))
+    choice = device_runtime(tmp_path / "b").device_report.choices["denoise"]
+    assert choice.backend == "onnx-cpu"
+    said = rf"expected the TensorRT plugin libplugin\.so with .*{found}.*; set {PLUGIN_VARIABLE}"
+    assert re.search(said, choice.rejected[0].reason)
+    with pytest.raises(EngineError, match=said):
+        device_runtime(tmp_path / "b", "tensorrt-rtx")
+    assert not gpu.tensorrt.plugins, "nothing was loaded"
+
+
+def test_a_plugin_that_does_not_load_is_told_in_the_librarys_words(
+    gpu: FakeGpu, tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin.write_text("")
+    bundle = bundle_with_plugin(tmp_path / "b", plugin)
+    monkeypatch.setenv(PLUGIN_VARIABLE, str(plugin))
+    with pytest.raises(EngineError, match=r"can load, found .*: getCreators could not be loaded"):
+        open_engine(bundle, "denoise", gpu)
+    runtime = device_runtime(tmp_path / "b")
+    assert document(runtime) == cpu_digest(tmp_path / "b")
+    reason = runtime.device_report.choices["denoise"].rejected[0].reason
+    assert "getCreators could not be loaded" in reason
 
 
 def test_a_failing_run_says_what_the_library_complained_about(gpu: FakeGpu, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ torch = pytest.importorskip("torch", reason="models need the training extra")
 from training.errors import TrainingError  # noqa: E402
 from training.models import VAE, Planner, Visualizer, config_from_dict, named_config  # noqa: E402
 from training.models.config import TwinConfig, VisionConfig  # noqa: E402
-from training.models.dpcw import dpcw_attention  # noqa: E402
+from training.models.dpcw import attend, dpcw_attention  # noqa: E402
 from training.models.rope import frequencies, rope_tables, rotate  # noqa: E402
 from training.models.vae import grid_of, pixel_metric, straight, tokens_of  # noqa: E402
 from training.models.vision import Vision, premultiply  # noqa: E402
@@ -64,6 +65,73 @@ def test_grouped_queries_read_their_own_group() -> None:
     for head in range(4):
         scores = (q[:, head] @ k[:, head // 2].transpose(1, 2) / 8**0.5).softmax(-1)
         assert torch.allclose(y[:, head], scores @ v[:, head // 2], atol=1e-6)
+
+
+def operator_call(batch: int = 2) -> dict[str, Any]:
+    """Every optional input but the scales, NaN behind every valid length; the second item of each
+    pair is empty."""
+    window, own = torch.tensor([3, 0] * (batch // 2)), torch.tensor([2, 0] * (batch // 2))
+    shapes = {"q": (4, 4), "k_window": (2, 5), "v_window": (2, 5), "k_self": (2, 4),
+              "v_self": (2, 4)}  # fmt: skip
+    call: dict[str, Any] = {n: torch.randn(batch, *s, 8) for n, s in shapes.items()}
+    call |= {"cos": torch.randn(batch, 4, 4), "sin": torch.randn(batch, 4, 4)}
+    for name, x in call.items():
+        lengths = window if name.endswith("window") else own
+        for item, length in enumerate(lengths):
+            x[item, ..., length:, :] = float("nan")
+    call |= {"q_norm": torch.rand(8) + 0.5, "k_norm": torch.rand(8) + 0.5}
+    return call | {"window_length": window, "self_length": own}
+
+
+@pytest.mark.parametrize("epsilon", [1e-6, 0.0])
+def test_what_lies_behind_a_valid_length_reaches_no_gradient(epsilon: float) -> None:
+    call = operator_call()
+    lengths = ("window_length", "self_length")
+    for name, x in call.items():
+        x.requires_grad_(name not in lengths)
+    torch.ops.weft.dpcw_attention(**call, epsilon=epsilon).square().sum().backward()
+    for name in call.keys() - set(lengths):
+        assert call[name].grad.isfinite().all(), name
+    assert call["k_self"].grad[0, :, :2].any() and not call["k_self"].grad[0, :, 2:].any()
+
+
+def test_the_operator_in_float16_is_near_float32() -> None:
+    call = operator_call()
+    y = attend(**call)
+    tensors = ("q", "k_window", "v_window", "k_self", "v_self")
+    half = attend(**call | {n: call[n].half() for n in tensors})
+    assert half.dtype == torch.float16 and half[0].any()
+    assert torch.allclose(half.float(), y, atol=5e-3)
+
+
+def test_a_float8_window_is_masked_before_it_is_scaled() -> None:
+    call = operator_call()
+    scales = {"k_scale": torch.tensor([0.5, 2.0]), "v_scale": torch.tensor([1.5, 0.25])}
+    stored = {n: call[n].to(torch.float8_e4m3fn) for n in ("k_window", "v_window")}
+    for scale in scales.values():
+        scale.requires_grad_()
+    y = attend(**call | stored | scales)
+    y.sum().backward()
+    assert all(scale.grad is not None and scale.grad.isfinite().all() for scale in scales.values())
+    plain = {n: x.float() * scales[n[0] + "_scale"][:, None, None] for n, x in stored.items()}
+    assert torch.allclose(y, attend(**call | plain), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"sin": None}, "cos alone"),
+        ({"cos": None}, "sin alone"),
+        ({"k_scale": torch.ones(2)}, "k_scale True, v_scale False"),
+        ({"k_scale": torch.ones(2), "v_scale": torch.ones(2)}, "windows of torch.float32"),
+        ({"k_window": torch.zeros(2, 2, 5, 8).to(torch.float8_e4m3fn)}, "k_scale False"),
+        ({"series": 0}, "divides the batch of 2, found 0"),
+        ({"series": 3}, "divides the batch of 2, found 3"),
+    ],
+)
+def test_options_that_do_not_stand_together_are_refused(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        torch.ops.weft.dpcw_attention(**operator_call() | changed)
 
 
 def test_masked_window_rows_change_nothing() -> None:

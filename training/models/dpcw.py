@@ -97,7 +97,9 @@ def _cpu_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal:
     elif mask is not None and mask.shape[-2] > 1:
         mask = mask.repeat(1, 1, groups, 1)
     if mask is not None:
-        scores = scores + scores.new_zeros(mask.shape).masked_fill(~mask, -1e30)
+        # Half the range: with a score added it must not overflow.
+        hidden = torch.finfo(scores.dtype).min / 2
+        scores = scores + scores.new_zeros(mask.shape).masked_fill(~mask, hidden)
     return (scores.softmax(-1) @ v).reshape(batch, heads, tokens, width)
 
 
@@ -118,42 +120,80 @@ def attend(
     epsilon: float = 1e-6,
     series: int = 1,
 ) -> Tensor:
-    """The whole operator in PyTorch, differentiable: `torch.ops.weft.dpcw_attention`."""
+    """The whole operator in PyTorch, differentiable: `torch.ops.weft.dpcw_attention`.
+
+    Raises `ValueError` for options that do not stand together.
+    """
     batch, tokens, window = q.shape[0], q.shape[2], k_window.shape[2]
-    q = _prepared(q, q_norm, cos, sin, epsilon)
-    k_self = _prepared(k_self, k_norm, cos, sin, epsilon)
+    _check_options(batch, k_window, v_window, cos, sin, k_scale, v_scale, series)
     seen = _valid(window_length, batch, window, q.device)
     own = _valid(self_length, batch, tokens, q.device)
-    # What lies behind a valid length may be NaN, and 0 * NaN would spread.
-    k_window, v_window = (
-        _cached(x, s, q.dtype).masked_fill(~seen[:, None, :, None], 0.0)
-        for x, s in ((k_window, k_scale), (v_window, v_scale))
-    )
-    q, k_self, v_self = (x.masked_fill(~own[:, None, :, None], 0.0) for x in (q, k_self, v_self))
+    # What lies behind a valid length may be NaN. It goes before anything is computed with it: 0 *
+    # NaN would spread, backward too.
+    hidden, padding = ~seen[:, None, :, None], ~own[:, None, :, None]
+    k_window = _cached(k_window, hidden, k_scale, q.dtype)
+    v_window = _cached(v_window, hidden, v_scale, q.dtype)
+    q = _prepared(q, padding, q_norm, cos, sin, epsilon)
+    k_self = _prepared(k_self, padding, k_norm, cos, sin, epsilon)
+    v_self = v_self.masked_fill(padding, 0.0)
     k = torch.cat([k_window, _series(k_self, series)], dim=2)
     v = torch.cat([v_window, _series(v_self, series)], dim=2)
     others = own.view(batch // series, -1).repeat_interleave(series, dim=0)
     mask = torch.cat([seen, others], dim=1)[:, None, None]
     y = grouped_attention(q, k, v, mask)
-    return y.masked_fill(~own[:, None, :, None], 0.0)
+    return y.masked_fill(padding, 0.0)
+
+
+def _check_options(
+    batch: int,
+    k_window: Tensor,
+    v_window: Tensor,
+    cos: Tensor | None,
+    sin: Tensor | None,
+    k_scale: Tensor | None,
+    v_scale: Tensor | None,
+    series: int,
+) -> None:
+    """Looks at what is given, types and sizes, so that the operator can be traced."""
+    if (cos is None) != (sin is None):
+        alone = "cos" if sin is None else "sin"
+        raise ValueError(f"expected both cos and sin or neither, found {alone} alone")
+    scales = (k_scale is not None, v_scale is not None)
+    stored = (k_window.dtype, v_window.dtype)
+    if len({*scales, *(kind == torch.float8_e4m3fn for kind in stored)}) > 1:
+        raise ValueError(
+            "expected k_scale and v_scale with k_window and v_window of float8_e4m3fn, or neither; "
+            f"found k_scale {scales[0]}, v_scale {scales[1]}, windows of {stored[0]}, {stored[1]}"
+        )
+    if series < 1 or batch % series != 0:
+        raise ValueError(f"series: expected one that divides the batch of {batch}, found {series}")
 
 
 def _prepared(
-    x: Tensor, weight: Tensor | None, cos: Tensor | None, sin: Tensor | None, epsilon: float
+    x: Tensor,
+    padding: Tensor,
+    weight: Tensor | None,
+    cos: Tensor | None,
+    sin: Tensor | None,
+    epsilon: float,
 ) -> Tensor:
-    """x [B, H, T, D] normed, then rotated; computed in float32."""
-    y = x.float()
+    """x [B, H, T, D] normed, then rotated; computed in float32, without its padding."""
+    # Ones: the norm of zeros is NaN where epsilon is 0.
+    y = x.float().masked_fill(padding, 1.0)
     if weight is not None:
         y = y * torch.rsqrt(y.square().mean(-1, keepdim=True) + epsilon) * weight
     if cos is not None and sin is not None:
         a, b = y.chunk(2, dim=-1)
-        c, s = cos[:, None], sin[:, None]
+        c, s = (table[:, None].masked_fill(padding, 0.0) for table in (cos, sin))
         y = torch.cat([a * c - b * s, b * c + a * s], dim=-1)
     return y.to(x.dtype)
 
 
-def _cached(x: Tensor, scale: Tensor | None, dtype: torch.dtype) -> Tensor:
-    return x if scale is None else (x.float() * scale[:, None, None]).to(dtype)
+def _cached(x: Tensor, hidden: Tensor, scale: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Rows of the window that are seen, zeros for the others."""
+    if scale is None:
+        return x.masked_fill(hidden, 0.0)
+    return (x.float().masked_fill(hidden, 0.0) * scale[:, None, None]).to(dtype)
 
 
 def _valid(length: Tensor | None, batch: int, rows: int, device: torch.device) -> Tensor:
