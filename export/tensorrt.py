@@ -117,6 +117,7 @@ def build_engine(
                 f"{plugin}: expected a TensorRT plugin that {library.module.__name__} "
                 f"{library.version} can load, found: {_said(logged)}; build it for this version"
             )
+        _check_parser(library)
         parser.set_flag(trt.OnnxParserFlag.ENABLE_PLUGIN_OVERRIDE)
     if not parser.parse_from_file(str(graph)):
         raise ExportError(f"{graph.name}: {library.target} cannot import it: {_reasons(parser)}")
@@ -137,6 +138,21 @@ def build_engine(
     if engine is None:
         raise ExportError(f"{graph.name}: {library.target} cannot build it: {_said(logged)}")
     return bytes(engine)
+
+
+def _check_parser(library: Library) -> None:
+    """The parser of TensorRT for RTX opens its library by this name when it meets a plugin, and
+    aborts the process where there is none."""
+    if library.target != "tensorrt-rtx":
+        return
+    name = "libtensorrt_rtx.so"
+    try:
+        ctypes.CDLL(name)
+    except OSError as error:
+        raise ExportError(
+            f"--plugin: expected a library {name} on the loader's path, found none ({error}); put "
+            f"a link of that name to {name}.1 into a folder of LD_LIBRARY_PATH"
+        ) from error
 
 
 def _has_plugin(network: Any) -> bool:

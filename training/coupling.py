@@ -27,7 +27,7 @@ from training.storyworld.scene import FORMS, MAX_CHARACTERS, Scene
 
 CODE = 5
 # How often a token counts that shows what the noise decides: there are few.
-DECIDED = 3.0
+DECIDED = 5.0
 # Beyond it a normal is not told apart from the next.
 _EDGE = 1e-4
 

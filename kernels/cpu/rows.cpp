@@ -16,7 +16,7 @@ void store(const WeftRows &c, void *to, size_t at, const float *row, float scale
     return;
   }
   auto *bytes = static_cast<uint8_t *>(to) + at;
-  const float inverse = 1.0f / scale;
+  const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
   for (int d = 0; d < c.head_dim; ++d) bytes[d] = weft::to_fp8(row[d] * inverse);
 }
 

@@ -8,7 +8,6 @@
 #include "dpcw_plain.cuh"
 #include "plan.h"
 #include "rows.cuh"
-#include "validate.h"
 
 namespace weft {
 
@@ -37,25 +36,6 @@ inline Attention attention_of(const WeftDPCWAttention &c) {
   a.scale = kLog2e / std::sqrt(static_cast<float>(c.head_dim));
   a.epsilon = c.epsilon;
   return a;
-}
-
-inline WeftStatus cuda_can_implement(const WeftDPCWAttention *call) {
-  const WeftStatus status = validate(call);
-  if (status != WEFT_OK) return status;
-  const WeftDPCWAttention &c = *call;
-  const bool plain = c.type == WEFT_FLOAT32;
-  if (!plain && c.type != WEFT_FLOAT16 && c.type != WEFT_BFLOAT16) return WEFT_UNSUPPORTED_TYPE;
-  if (plain && c.window_type != WEFT_FLOAT32) return WEFT_UNSUPPORTED_TYPE;
-  if (c.head_dim != 32 && c.head_dim != 64 && c.head_dim != 128) return WEFT_UNSUPPORTED_HEAD;
-  if (plain && (c.q_norm != nullptr || c.k_norm != nullptr || c.cos != nullptr || c.series > 1))
-    return WEFT_UNSUPPORTED_OPTION;
-  if (!aligned({c.q, c.k_window, c.v_window, c.k_self, c.v_self, c.y, c.q_norm, c.k_norm, c.cos,
-                c.sin}))
-    return WEFT_MISALIGNED;
-  if (static_cast<int64_t>(c.batch) * c.heads > kMaxGridY) return WEFT_TOO_LARGE;
-  if (packed_rows(c) > INT32_MAX - kWideRows || c.window > INT32_MAX - kWideRows)
-    return WEFT_TOO_LARGE;
-  return WEFT_OK;
 }
 
 // launch(tiling, attention, grid) → WeftStatus, for tensor cores.
@@ -89,17 +69,6 @@ WeftStatus dispatch_mma(const WeftDPCWAttention &c, bool wide, Launch &&launch) 
 
 inline Grid plain_grid(const WeftDPCWAttention &c) {
   return {(c.tokens - 1) / plain::kRows + 1, c.batch * c.heads};
-}
-
-inline WeftStatus cuda_can_implement(const WeftRows *call) {
-  const WeftStatus status = validate(call);
-  if (status != WEFT_OK) return status;
-  const WeftRows &c = *call;
-  if (c.type != WEFT_FLOAT16 && c.type != WEFT_BFLOAT16) return WEFT_UNSUPPORTED_TYPE;
-  if (c.head_dim != 32 && c.head_dim != 64 && c.head_dim != 128) return WEFT_UNSUPPORTED_HEAD;
-  if (!aligned({c.k, c.v, c.k_out, c.v_out, c.k_norm, c.cos, c.sin})) return WEFT_MISALIGNED;
-  if (static_cast<int64_t>(c.batch) * c.kv_heads > kMaxGridY) return WEFT_TOO_LARGE;
-  return WEFT_OK;
 }
 
 // launch(variant, arguments, grid) → WeftStatus.

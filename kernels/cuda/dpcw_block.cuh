@@ -212,7 +212,8 @@ WEFT_DEVICE void attend(const Attention &a, unsigned char *shared) {
             for (int i = 0; i < 4; ++i) rows.value[m][n][i] *= scale;
       }
     } else if (G::kFp8) {
-      factor *= a.k_scale[p.kv_head] * Fp8<typename G::T>::kFactor;
+      // Above 0, because scores behind the window are -inf, and -inf * 0 is NaN.
+      factor *= fmaxf(a.k_scale[p.kv_head], 1e-30f) * Fp8<typename G::T>::kFactor;
       widen_tile<G>(keys, values);
     }
     if (first_key < tile.count)

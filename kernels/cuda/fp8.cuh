@@ -6,6 +6,7 @@ namespace weft {
 
 // A float16 with the bits of an e4m3 shifted into place is the value / 256, subnormals included, so
 // one shift and mask converts two numbers; the 256 goes into the scale. A bfloat16 gets the value.
+// NaN has no bits of its own here: its codes read as ±480.
 template <typename T>
 struct Fp8;
 
@@ -38,6 +39,9 @@ WEFT_DEVICE void widen_four(uint32_t x, uint32_t &low, uint32_t &high) {
   low = (even & 0xffffu) | (odd << 16);
   high = (even >> 16) | (odd & 0xffff0000u);
 }
+
+// What numbers are multiplied by to be stored under `scale`; a scale of 0 stores zeros.
+WEFT_DEVICE float inverse_scale(float scale) { return scale > 0.0f ? 1.0f / scale : 0.0f; }
 
 // Nearest e4m3, ties to even, held within ±448. NaN becomes NaN.
 WEFT_DEVICE uint32_t to_fp8(float x) {

@@ -78,9 +78,9 @@ __global__ void __launch_bounds__(kThreads, kRowsBlocks) rows_kernel(WeftRows c)
     const int64_t at = static_cast<int64_t>(row) * (V::kDim / 2);
     rotate_row(x, y, c.cos + at, c.sin + at, part);
   }
-  write_pairs<V>(c.k_out, to, part, x, y, V::kFp8 ? 1.0f / c.k_scale[head] : 1.0f);
+  write_pairs<V>(c.k_out, to, part, x, y, V::kFp8 ? inverse_scale(c.k_scale[head]) : 1.0f);
   read_pairs<V>(c.v, from, part, x, y);
-  write_pairs<V>(c.v_out, to, part, x, y, V::kFp8 ? 1.0f / c.v_scale[head] : 1.0f);
+  write_pairs<V>(c.v_out, to, part, x, y, V::kFp8 ? inverse_scale(c.v_scale[head]) : 1.0f);
 }
 
 }  // namespace weft

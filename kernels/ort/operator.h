@@ -137,7 +137,9 @@ constexpr ONNXTensorElementDataType element(WeftType type) {
   }
 }
 
-// An operator of one pair of types. Kernel: a class made from OrtKernelInfo, with Compute().
+// An operator of one pair of types. Kernel: a class made from OrtKernelInfo, with Compute(). It has
+// no InferOutputShape(), which would see an unknown rank as a scalar; the runtime knows the output's
+// type without it.
 template <class Kernel, WeftType Type, WeftType WindowType>
 struct Operator
     : Ort::CustomOpBase<Operator<Kernel, Type, WindowType>, Kernel> {
@@ -160,9 +162,6 @@ struct Operator
   ONNXTensorElementDataType GetOutputType(size_t) const { return element(Type); }
   OrtCustomOpInputOutputCharacteristic GetOutputCharacteristic(size_t) const {
     return INPUT_OUTPUT_REQUIRED;
-  }
-  static Ort::Status InferOutputShape(Ort::ShapeInferContext &context) {
-    return context.SetOutputShape(0, context.GetInputShape(kQ), element(Type));
   }
 };
 

@@ -30,10 +30,13 @@ struct Fields {
     for (int i = 0; i < index; ++i) place += static_cast<int>(mask >> i & 1u);
     return place;
   }
+  bool connected(int index, int inputs) const { return position(index, inputs) >= 0; }
+  // Whether the layer has as many inputs as said, cos with sin and k_scale with v_scale.
   bool fits(int inputs) const {
     int count = kRequiredInputs;
-    for (int i = 0; i < kOptionalInputs; ++i) count += position(i, inputs) >= 0;
-    return inputs == count;
+    for (int i = 0; i < kOptionalInputs; ++i) count += connected(i, inputs);
+    return inputs == count && connected(4, inputs) == connected(5, inputs) &&
+           connected(6, inputs) == connected(7, inputs);
   }
 };
 

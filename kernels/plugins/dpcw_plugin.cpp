@@ -1,5 +1,7 @@
 #include "dpcw_plugin.h"
 
+#include <algorithm>
+#include <iterator>
 #include <new>
 
 namespace weft {
@@ -85,6 +87,30 @@ void connect(WeftDPCWAttention &call, const void *const *data, int32_t count,
   call.v_scale = static_cast<const float *>(optional(7));
 }
 
+// Whether the kernel takes tensors of these types and shapes, wherever they will lie.
+bool implemented(const nvinfer1::PluginTensorDesc *inputs, int32_t count, const Fields &fields) {
+  WeftDPCWAttention call{};
+  if (!sizes_of(inputs, count, fields, call)) return false;
+  alignas(16) char somewhere = 0;
+  const void *data[kRequiredInputs + kOptionalInputs];
+  std::fill(std::begin(data), std::end(data), &somewhere);
+  connect(call, data, count, fields);
+  call.y = &somewhere;
+  return weft_dpcw_cuda_can_implement(&call) == WEFT_OK;
+}
+
+bool known(const nvinfer1::Dims &dims) {
+  return dims.nbDims > 0 &&
+         std::all_of(dims.d, dims.d + dims.nbDims, [](int64_t size) { return size >= 0; });
+}
+
+// The kernel for float32 takes the lengths only, and no series.
+bool takes_float32(const Fields &fields, int32_t count) {
+  for (int i = kLengths; i < kOptionalInputs; ++i)
+    if (fields.connected(i, count)) return false;
+  return fields.series == 1;
+}
+
 }  // namespace
 
 nvinfer1::IPluginCapability *DPCWPlugin::getCapabilityInterface(
@@ -125,10 +151,11 @@ bool DPCWPlugin::supportsFormatCombination(int32_t position,
   if (tensor.format != nvinfer1::TensorFormat::kLINEAR) return false;
   const DataType type = tensors[0].desc.type;
   if (position == 0)
-    return type == DataType::kHALF || type == DataType::kBF16 || type == DataType::kFLOAT;
+    return type == DataType::kHALF || type == DataType::kBF16 ||
+           (type == DataType::kFLOAT && takes_float32(fields_, input_count));
   if (position == input_count || position == 3 || position == 4) return tensor.type == type;
   if (position < kRequiredInputs) {
-    const bool scaled = fields_.position(6, input_count) >= 0 && type != DataType::kFLOAT;
+    const bool scaled = fields_.connected(6, input_count);
     return tensor.type == (scaled ? DataType::kFP8 : type);
   }
   bool length = false;
@@ -136,16 +163,24 @@ bool DPCWPlugin::supportsFormatCombination(int32_t position,
   return tensor.type == (length ? DataType::kINT32 : DataType::kFLOAT);
 }
 
-int32_t DPCWPlugin::configurePlugin(const nvinfer1::DynamicPluginTensorDesc *, int32_t input_count,
+int32_t DPCWPlugin::configurePlugin(const nvinfer1::DynamicPluginTensorDesc *inputs,
+                                    int32_t input_count,
                                     const nvinfer1::DynamicPluginTensorDesc *, int32_t) noexcept {
-  return fields_.fits(input_count) ? 0 : -1;
+  if (!fields_.fits(input_count)) return -1;
+  // At the profile's optimum; without one, onShapeChange() is the first to see whole shapes.
+  nvinfer1::PluginTensorDesc optimum[kRequiredInputs + kOptionalInputs];
+  for (int i = 0; i < input_count; ++i) {
+    if (!known(inputs[i].opt)) return 0;
+    optimum[i] = inputs[i].desc;
+    optimum[i].dims = inputs[i].opt;
+  }
+  return implemented(optimum, input_count, fields_) ? 0 : -1;
 }
 
 int32_t DPCWPlugin::onShapeChange(const nvinfer1::PluginTensorDesc *inputs, int32_t input_count,
                                   const nvinfer1::PluginTensorDesc *, int32_t) noexcept {
   input_count_ = input_count;
-  WeftDPCWAttention call{};
-  return sizes_of(inputs, input_count, fields_, call) ? 0 : -1;
+  return implemented(inputs, input_count, fields_) ? 0 : -1;
 }
 
 int32_t DPCWPlugin::enqueue(const nvinfer1::PluginTensorDesc *inputs,
@@ -182,7 +217,7 @@ nvinfer1::IPluginV3 *DPCWPluginCreator::createPlugin(const char *,
 
 }  // namespace weft
 
-extern "C" WEFT_API nvinfer1::IPluginCreatorInterface *const *getPluginCreators(int32_t &count) {
+extern "C" WEFT_API nvinfer1::IPluginCreatorInterface *const *getCreators(int32_t &count) {
   static weft::DPCWPluginCreator creator;
   static nvinfer1::IPluginCreatorInterface *const creators[] = {&creator};
   count = 1;

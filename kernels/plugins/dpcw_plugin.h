@@ -73,5 +73,5 @@ class DPCWPluginCreator final : public nvinfer1::IPluginCreatorV3One {
 }  // namespace weft
 
 // What IPluginRegistry::loadLibrary() looks for. The library needs no symbol of TensorRT.
-extern "C" WEFT_API nvinfer1::IPluginCreatorInterface *const *getPluginCreators(int32_t &count);
+extern "C" WEFT_API nvinfer1::IPluginCreatorInterface *const *getCreators(int32_t &count);
 extern "C" WEFT_API void setLoggerFinder(nvinfer1::ILoggerFinder *finder);

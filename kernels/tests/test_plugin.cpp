@@ -1,8 +1,10 @@
-// The TensorRT plugin without TensorRT: its headers only, and a kernel that notes what it is asked.
+// The TensorRT plugin without TensorRT: its headers only, and a kernel that notes what it is asked
+// and takes what the CUDA kernels take.
 
 #include <cstdio>
 #include <string>
 
+#include "cuda/plan.h"
 #include "plugins/dpcw_plugin.h"
 
 namespace {
@@ -29,7 +31,7 @@ nvinfer1::PluginTensorDesc tensor(DataType type, std::initializer_list<int64_t> 
 
 nvinfer1::IPluginV3 *create(std::vector<PluginField> fields) {
   int32_t count = 0;
-  auto *const *creators = getPluginCreators(count);
+  auto *const *creators = getCreators(count);
   auto *creator = static_cast<nvinfer1::IPluginCreatorV3One *>(creators[0]);
   const nvinfer1::PluginFieldCollection given{static_cast<int32_t>(fields.size()), fields.data()};
   return creator->createPlugin("", &given, nvinfer1::TensorRTPhase::kBUILD);
@@ -68,22 +70,65 @@ void serialization() {
   delete first;
 }
 
-void formats() {
-  const int32_t scales = 0xc0;
-  nvinfer1::IPluginV3 *plugin = create({{"optional", &scales, PluginFieldType::kINT32, 1}});
-  auto *build = capability<nvinfer1::IPluginV3OneBuild>(plugin,
-                                                        nvinfer1::PluginCapabilityType::kBUILD);
-  nvinfer1::DynamicPluginTensorDesc tensors[8] = {};
-  const DataType types[8] = {DataType::kHALF, DataType::kFP8,   DataType::kFP8,   DataType::kHALF,
-                             DataType::kHALF, DataType::kFLOAT, DataType::kFLOAT, DataType::kHALF};
-  for (int i = 0; i < 8; ++i) tensors[i].desc = tensor(types[i], {});
+nvinfer1::IPluginV3OneBuild *build_of(nvinfer1::IPluginV3 *plugin) {
+  return capability<nvinfer1::IPluginV3OneBuild>(plugin, nvinfer1::PluginCapabilityType::kBUILD);
+}
+
+// Whether a layer with these optional inputs takes tensors of these types, the output last.
+bool takes_types(int32_t optional, int32_t series, std::vector<DataType> types) {
+  nvinfer1::IPluginV3 *plugin = create({{"optional", &optional, PluginFieldType::kINT32, 1},
+                                        {"series", &series, PluginFieldType::kINT32, 1}});
+  std::vector<nvinfer1::DynamicPluginTensorDesc> tensors(types.size());
+  for (size_t i = 0; i < types.size(); ++i) tensors[i].desc = tensor(types[i], {});
+  const int32_t inputs = static_cast<int32_t>(types.size()) - 1;
   bool good = true;
-  for (int i = 0; i < 8; ++i) good = build->supportsFormatCombination(i, tensors, 7, 1) && good;
-  check("float16 with an FP8 window and its scales", good);
-  tensors[1].desc.type = DataType::kHALF;
-  check("but not a float16 window", !build->supportsFormatCombination(1, tensors, 7, 1));
-  check("nor with an input missing", !build->supportsFormatCombination(0, tensors, 6, 1));
+  for (int32_t i = 0; i <= inputs; ++i)
+    good = build_of(plugin)->supportsFormatCombination(i, tensors.data(), inputs, 1) && good;
   delete plugin;
+  return good;
+}
+
+void formats() {
+  constexpr DataType F = DataType::kFLOAT, H = DataType::kHALF, E = DataType::kFP8;
+  constexpr DataType I = DataType::kINT32;
+  check("float16 with an FP8 window and its scales", takes_types(0xc0, 1, {H, E, E, H, H, F, F, H}));
+  check("but not a float16 window", !takes_types(0xc0, 1, {H, H, H, H, H, F, F, H}));
+  check("nor with an input missing", !takes_types(0xc0, 1, {H, E, E, H, H, F, H}));
+  check("nor with one scale", !takes_types(0x40, 1, {H, E, E, H, H, F, H}));
+  check("float16 with norms and tables", takes_types(0x3c, 2, {H, H, H, H, H, F, F, F, F, H}));
+  check("but not one table", !takes_types(0x10, 1, {H, H, H, H, H, F, H}));
+  check("float32 with lengths", takes_types(0x03, 1, {F, F, F, F, F, I, I, F}));
+  check("but not with a norm", !takes_types(0x04, 1, {F, F, F, F, F, F, F}));
+  check("nor with tables", !takes_types(0x30, 1, {F, F, F, F, F, F, F, F}));
+  check("nor with scales", !takes_types(0xc0, 1, {F, F, F, F, F, F, F, F}));
+  check("nor in a series", !takes_types(0, 2, {F, F, F, F, F, F}));
+}
+
+// Whether a float16 layer takes these sizes: of a context, and as a profile's optimum.
+bool takes_sizes(int32_t series, int64_t batch, int64_t dim) {
+  nvinfer1::IPluginV3 *plugin = create({{"series", &series, PluginFieldType::kINT32, 1}});
+  nvinfer1::PluginTensorDesc inputs[5];
+  nvinfer1::DynamicPluginTensorDesc profile[5] = {};
+  for (int i = 0; i < 5; ++i) {
+    const bool window = i == 1 || i == 2;
+    inputs[i] = tensor(DataType::kHALF, {batch, i == 0 ? 6 : 3, window ? 320 : 256, dim});
+    profile[i].desc = inputs[i];
+    profile[i].opt = inputs[i].dims;
+  }
+  const bool good = runtime_of(plugin)->onShapeChange(inputs, 5, inputs, 1) == 0;
+  check("context and profile agree",
+        (build_of(plugin)->configurePlugin(profile, 5, profile, 1) == 0) == good);
+  profile[0].opt.d[0] = -1;
+  check("what is not known yet may fit",
+        build_of(plugin)->configurePlugin(profile, 5, profile, 1) == 0);
+  delete plugin;
+  return good;
+}
+
+void sizes() {
+  check("a series of two, twice", takes_sizes(2, 4, 64));
+  check("but not three pictures", !takes_sizes(2, 3, 64));
+  check("nor a head dimension without a kernel", !takes_sizes(2, 4, 48));
 }
 
 void call() {
@@ -126,13 +171,18 @@ extern "C" WeftStatus weft_dpcw_cuda(const WeftDPCWAttention *call, void *) {
   return WEFT_OK;
 }
 
+extern "C" WeftStatus weft_dpcw_cuda_can_implement(const WeftDPCWAttention *call) {
+  return weft::cuda_can_implement(call);
+}
+
 int main() {
   int32_t count = 0;
-  auto *creator = static_cast<nvinfer1::IPluginCreatorV3One *>(getPluginCreators(count)[0]);
+  auto *creator = static_cast<nvinfer1::IPluginCreatorV3One *>(getCreators(count)[0]);
   check("one creator, named as the operator",
         count == 1 && std::string(creator->getPluginName()) == WEFT_DPCW_NAME);
   serialization();
   formats();
+  sizes();
   call();
   return failures == 0 ? 0 : 1;
 }

@@ -7,6 +7,7 @@ output) is NaN before the call.
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +77,17 @@ def test_fp8_window(kernel: ctypes.CDLL) -> None:
     check(kernel, random_call(heads=4, kv_heads=2, window=70, window_dtype=native.FP8))
 
 
+def zero_scales(call: Any) -> Any:
+    """The call with scales of 0 for its first key/value head."""
+    call.k_scale[0] = call.v_scale[0] = 0.0
+    return call
+
+
+def test_a_scale_of_zero_reads_zeros(kernel: ctypes.CDLL) -> None:
+    call = random_call(heads=4, kv_heads=2, window=70, window_dtype=native.FP8)
+    check(kernel, zero_scales(call))
+
+
 def test_large_scores_do_not_overflow(kernel: ctypes.CDLL) -> None:
     call = random_call(heads=6, kv_heads=3, window=40)
     call.q *= 100.0
@@ -138,7 +150,10 @@ def moved(rows: native.Rows, x: np.ndarray, key: bool) -> np.ndarray:
     if key:
         y = rotate(norm(y, rows.k_norm, rows.epsilon), rows.cos, rows.sin)
     scale = rows.k_scale if key else rows.v_scale
-    return y if scale is None else y / scale[:, None, None].astype(np.float64)
+    if scale is None:
+        return y
+    wide = scale[:, None, None].astype(np.float64)
+    return np.divide(y, wide, out=np.zeros_like(y), where=wide > 0)
 
 
 def random_rows(
@@ -185,6 +200,14 @@ def test_rows(kernel: ctypes.CDLL, build: bool, out_dtype: object, limit: float)
     structure = native.rows_structure(call, k_out, v_out)
     assert kernel.weft_rows_cpu(ctypes.byref(structure)) == native.OK
     check_rows(call, k_out, v_out, limit)
+
+
+def test_a_scale_of_zero_stores_zeros(kernel: ctypes.CDLL) -> None:
+    call = zero_scales(random_rows(out_dtype=native.FP8))
+    k_out, v_out = call.outputs()
+    structure = native.rows_structure(call, k_out, v_out)
+    assert kernel.weft_rows_cpu(ctypes.byref(structure)) == native.OK
+    check_rows(call, k_out, v_out, 3e-2)
 
 
 def test_rows_outside_the_cache_are_not_written(kernel: ctypes.CDLL) -> None:

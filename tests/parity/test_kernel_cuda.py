@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("ml_dtypes", reason="the kernels' test helpers need the export extra")
 
-from tests.native_kernels import KERNELS, REPOSITORY, run
+from tests.native_kernels import KERNELS, REPOSITORY, configure, run
 
 NVCC = shutil.which("nvcc")
 needs_nvcc = pytest.mark.skipif(NVCC is None, reason="nvcc is not here")
@@ -93,6 +93,13 @@ def test_a_missing_dependency_is_named_with_its_remedy(
     nowhere = ("-DCMAKE_FIND_ROOT_PATH=/nowhere", "-DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY")
     with pytest.raises(AssertionError, match=remedy):
         run("cmake", "-S", REPOSITORY, "-B", tmp_path, *nowhere, *options)
+
+
+@needs_nvcc
+def test_an_architecture_that_nvcc_lacks_is_named_with_the_remedy(tmp_path: Path) -> None:
+    options = ("-DWEFT_CUDA=ON", "-DWEFT_CUDA_ARCHITECTURES=80;999")
+    with pytest.raises(AssertionError, match=r"found 999(.|\n)*-DWEFT_CUDA_ARCHITECTURES=…"):
+        configure(tmp_path, *options)
 
 
 def test_the_benchmark_says_what_is_missing(tmp_path: Path) -> None:

@@ -19,7 +19,13 @@ pytest.importorskip("ml_dtypes", reason="FP8 and bfloat16 come from the export e
 from tests import native_kernels as native
 from tests.dpcw_reference import Call, random_call, reference, relative_error
 from tests.native_kernels import BF16, FP8, How
-from tests.parity.test_kernel_cpu import check_fp8, check_rows, every_fp8, random_rows
+from tests.parity.test_kernel_cpu import (
+    check_fp8,
+    check_rows,
+    every_fp8,
+    random_rows,
+    zero_scales,
+)
 
 HALF = np.float16
 LIMITS = {np.dtype(HALF): 2e-3, np.dtype(BF16): 1e-2}
@@ -67,6 +73,9 @@ def attention_calls() -> dict[str, tuple[Call, How]]:
             calls[f"{name}-{variant}"] = random_call(dtype=HALF, **options), how
             fp8 = random_call(dtype=BF16, window_dtype=FP8, dim=128, **options)
             calls[f"{name}-{variant}-fp8"] = fp8, how
+        for dtype in (HALF, BF16):
+            call = random_call(kv_heads=2, tokens=5, window=70, dtype=dtype, window_dtype=FP8)
+            calls[f"zero-scale-{np.dtype(dtype)}-{variant}"] = zero_scales(call), how
     for name, (types, variant) in TYPES.items():
         calls[f"types-{name}"] = random_call(tokens=21, window=70, **types), How(variant)
     calls["window-4096"] = random_call(heads=1, tokens=4, window=4096, dtype=HALF), How("narrow")
@@ -86,13 +95,15 @@ def schedules() -> dict[str, list[tuple[Call, How]]]:
 
 
 def row_calls() -> dict[str, tuple[native.Rows, How]]:
-    return {
+    calls = {
         f"rows-{np.dtype(dtype)}-{np.dtype(out or dtype)}-{dim}-{build}": (
             random_rows(dtype=dtype, out_dtype=out or dtype, build=build, dim=dim), How(late=False)
         )
         for dtype in (HALF, BF16) for out in (None, FP8) for dim in (32, 64, 128)
         for build in (True, False)
     }  # fmt: skip
+    zero = zero_scales(random_rows(dtype=HALF, out_dtype=FP8))
+    return calls | {"rows-zero-scale": (zero, How(late=False))}
 
 
 ATTENTION, SCHEDULES, ROWS = attention_calls(), schedules(), row_calls()

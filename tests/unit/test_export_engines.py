@@ -239,6 +239,19 @@ def test_a_plugin_that_is_not_taken_is_an_error(
     assert not (tmp_path / "kept").exists()
 
 
+def test_a_parser_that_would_abort_at_a_plugin_is_not_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr("ctypes.CDLL", missing)
+    library = tensorrt.Library("tensorrt-rtx", None, "1")
+    with pytest.raises(ExportError, match=r"expected a library libtensorrt_rtx.so .* a link"):
+        tensorrt._check_parser(library)
+    tensorrt._check_parser(replace(library, target="tensorrt"))
+
+
 def test_an_engine_kept_without_its_plugin_is_built_again(
     tmp_path: Path, with_plugin: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:

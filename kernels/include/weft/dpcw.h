@@ -12,11 +12,13 @@
  *   self_length        [B]                 int32         valid rows, 0..T; NULL: all T
  *   q_norm, k_norm     [D]                 float32       weights of an RMS norm of q, of k_self
  *   cos, sin           [1 or B, T, D/2]    float32       rotation of q and k_self, after the norm
- *   k_scale, v_scale   [KV]                float32       of an FP8 window: value = stored * scale
+ *   k_scale, v_scale   [KV]                float32       of an FP8 window: value = stored * scale,
+ *                                                        scale >= 0
  *
  * Only the first five inputs and y are required; any other may be NULL. The cached window is
  * normed and rotated already; q_norm, k_norm, cos and sin are for the picture's own tokens only.
  * The rotation pairs element i with element i + D/2.
+ * An FP8 window holds finite codes: NaN (0x7f, 0xff) stays NaN on the CPU, but a GPU reads ±480.
  *
  * Series: with series = S > 1, items s*S .. s*S + S-1 of the batch are the pictures of series s.
  * Each has a window of its own, and sees the own tokens of all S pictures.

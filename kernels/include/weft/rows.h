@@ -16,7 +16,8 @@
  *   offset      [1]               int64      added to `start`; NULL: 0
  *   k_norm      [D]               float32    may be NULL
  *   cos, sin    [N, D/2]          float32    may be NULL, both
- *   k_scale, v_scale [KV]         float32    stored = value / scale, held within ±448
+ *   k_scale, v_scale [KV]         float32    stored = value / scale, held within ±448;
+ *                                            scale >= 0, and 0 stores zeros
  *
  * Rows whose place lies outside 0 .. W-1 are not written. Ownership as in dpcw.h.
  */
