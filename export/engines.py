@@ -14,9 +14,8 @@ from export.errors import ExportError
 from export.manifest import RUNTIME
 from export.profiles import profiles_of
 from export.tensorrt import Library, build_engine, device_capability, has_operator, open_library
-from runtime.bundle import Variant, digest_of, file_of, has_precision
+from runtime.bundle import PLUGIN, Variant, digest_of, file_of, has_precision
 from runtime.interfaces import CacheGeometry, ImageGeometry, Tensor
-from runtime.variants import PLUGIN
 
 if TYPE_CHECKING:
     from export.pipeline import Options

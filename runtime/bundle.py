@@ -40,13 +40,14 @@ from runtime.manifest import (
     files_of,
 )
 from runtime.strict import StrictError, from_json, to_json
-from runtime.variants import FIRST_FP8, File, Gate, Profile, Variant, has_precision
+from runtime.variants import FIRST_FP8, PLUGIN, File, Gate, Profile, Variant, has_precision
 
 __all__ = [
     "ABI",
     "FIRST_FP8",
     "LEFT",
     "MANIFEST",
+    "PLUGIN",
     "RUNTIME_VERSION",
     "SCHEMA",
     "TOKEN_TEXT",

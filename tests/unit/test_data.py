@@ -148,7 +148,9 @@ def test_names_stay_where_the_window_has_no_picture_of_the_character() -> None:
         found = commissions.commission(np.random.default_rng(seed), (256, 256))
         start, end = found.sequence.pictures[found.picture].dense
         dense = tokenizer.decode(found.sequence.tokens[start:end].tolist())
-        known = [{(c.kind, c.markings) for c in scene.characters} for scene in found.scenes]
+        known = [
+            {(c.kind, c.markings) for c in scene.characters} for scene in found.earlier if scene
+        ]
         shown = known[-1] if known else set()
         drawn = [(c.kind, c.markings) for c in found.target.characters]
         assert dense.count("the same character") <= sum(c in shown for c in drawn)

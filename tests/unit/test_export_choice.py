@@ -158,7 +158,7 @@ def test_fp8_without_modelopt_says_what_to_install(
 ) -> None:
     for name in ("modelopt", "modelopt.torch", "modelopt.torch.quantization"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ExportError, match=r"pip install 'weft\[fp8\]'"):
+    with pytest.raises(ExportError, match=r"pip install '\.\[fp8\]'"):
         choose_layers(subject, RECIPES["fp8"], "float16")
 
 
