@@ -181,9 +181,11 @@ def _from_pil(opened: PIL.Image.Image, where: str, image: ImageGeometry) -> Give
         )
     _check_area(opened.size, where, image)
     try:
-        return _fitted(PIL.ImageOps.exif_transpose(opened), where, image)
+        upright = PIL.ImageOps.exif_transpose(opened)
+        upright.load()
     except Exception as error:  # every decoder of the library raises its own
         raise PictureError(f"{where}: the picture is damaged: {error}") from error
+    return _fitted(upright, where, image)
 
 
 def _check_area(size: tuple[int, int], where: str, image: ImageGeometry) -> None:

@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from training import pipeline
     from training.device import choose_device
-    from training.loop import Workers
+    from training.workers import Workers
 
     given = {"loop.steps": options.steps, "loop.workers": options.workers}
     overrides = {name: value for name, value in given.items() if value is not None}

@@ -57,9 +57,10 @@ def code_of(markings: Tensor) -> Tensor:
 
 def coupled_noise(clean: Tensor, markings: Tensor) -> Tensor:
     """Noise like `clean` [B, T, C] whose means over T say the free `markings` [B, M, 4], as far as
-    there are channels."""
+    there are channels. B pictures may be there several times over, with markings once."""
     noise, root = torch.randn_like(clean), math.sqrt(clean.shape[1])
-    code = code_of(markings)[:, : clean.shape[2]]
+    several = markings.repeat(len(clean) // len(markings), 1, 1)
+    code = code_of(several)[:, : clean.shape[2]]
     mean = noise[..., : code.shape[1]].mean(1)
     moved = torch.where(code.isnan(), 0.0, code / root - mean)
     noise[..., : code.shape[1]] += moved[:, None]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from training.loop import Workers
+from training.workers import Workers
 
 T = TypeVar("T")
 

@@ -16,8 +16,9 @@ torch = pytest.importorskip("torch", reason="training needs the training extra")
 
 from torch import Tensor, nn  # noqa: E402
 
-from training.loop import Workers, train  # noqa: E402
+from training.loop import train  # noqa: E402
 from training.recipe import LoopConfig  # noqa: E402
+from training.workers import Workers  # noqa: E402
 
 
 class Seen:

@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs the training extra")
 
-from training.loop import Workers
 from training.revisits import Revisits
+from training.workers import Workers
 
 
 @pytest.mark.parametrize(("block", "times"), [(1, 1), (4, 1), (1, 3), (4, 3)])

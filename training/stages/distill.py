@@ -228,15 +228,17 @@ class DistillStage(StudentStage):
         own, *teachers = [context.repeat(self.draws) for context in contexts]
         weight, settled = weight.repeat(self.draws, 1), settled.repeat(self.draws, 1)
         with torch.no_grad():
-            noise = self._noise(own, lesson.student.drawing.markings.repeat(self.draws, 1, 1))
+            markings = lesson.student.drawing.markings
+            clean = own.clean
+            noise = coupled_noise(clean, markings) if self.coupled else torch.randn_like(clean)
             on_policy = k > 0 and float(torch.rand(())) < self.on_policy
-            x = self.reached(own, noise, k) if on_policy else own.clean.lerp(noise, start)
+            x = self.reached(own, noise, k) if on_policy else clean.lerp(noise, start)
             share = torch.zeros_like(settled)
             if self.coupled:
                 share, weight = 1 - (1 - self.truth[k]) * settled, decided_weight(weight, settled)
             elif not on_policy:
                 share = self.truth[k] * settled
-            target = (x - own.clean) / start
+            target = (x - clean) / start
             if follow:
                 led = (x - self._follow(teachers[0], x, start, end)) / (start - end)
                 target = led.lerp(target, share[..., None])
@@ -249,10 +251,6 @@ class DistillStage(StudentStage):
         if not self.huber:
             return error
         return 2 * self.huber * ((error + self.huber**2).sqrt() - self.huber)
-
-    def _noise(self, context: Context, markings: Tensor) -> Tensor:
-        clean = context.clean
-        return coupled_noise(clean, markings) if self.coupled else torch.randn_like(clean)
 
     def _follow(self, context: Context, x: Tensor, start: float, end: float) -> Tensor:
         """The teacher's ODE from `start` to `end`."""

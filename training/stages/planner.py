@@ -21,7 +21,6 @@ from training.device import mixed_precision
 from training.errors import TrainingError
 from training.frozen import load_model
 from training.labels import CLASSES, NOTHING, PATCHES
-from training.loop import Workers
 from training.models import ModelConfig, Planner
 from training.models.probe import Probe
 from training.models.vision import premultiply
@@ -32,6 +31,7 @@ from training.reading import Looks, MicroBatch, PlannerBatch, PlannerBatches, Pl
 from training.storyworld.documents import Text
 from training.swatches import SwatchProbe
 from training.tokenizer import load_tokenizer, train_tokenizer
+from training.workers import Workers
 from training.writing import write
 
 logger = logging.getLogger(__name__)

@@ -150,21 +150,16 @@ class VisualizerStage:
             chosen = focus(weight, options.focus)
             many, labels = many.focused(chosen), take_tokens(labels, chosen)
             counted = counted.gather(1, chosen)
-        noise = self._noise(many, drawing.markings)
+        clean, free = many.clean, drawing.markings
+        noise = coupled_noise(clean, free) if options.coupled else torch.randn_like(clean)
         x, t = self._own_way(many, noise) if on_policy else self._noised(many, noise)
-        v = (x - many.clean) / t[:, None, None]
+        v = (x - clean) / t[:, None, None]
         drawn, hidden = self.visualizer.observed(
             x, many.positions, t, many.window, many.mask, many.grid
         )
         missed = (drawn.float() - v) @ self.metric
         error = (missed.square().mean(-1) * counted).mean()
         return error, self.probe(hidden, labels)
-
-    def _noise(self, many: Context, markings: Tensor) -> Tensor:
-        """Noise [B, T, C] for `many`, whose drawings have the free `markings`."""
-        if not self.options.coupled:
-            return torch.randn_like(many.clean)
-        return coupled_noise(many.clean, markings.repeat(len(many.clean) // len(markings), 1, 1))
 
     def _noised(self, many: Context, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Noised truths x [B, T, C] and their times [B]."""
