@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,16 @@ _SINGLES = Regex(r"[0-9]|(?<=[#0-9A-F])[A-F](?![a-z])")
 
 
 def load_tokenizer(path: Path | str) -> Tokenizer:
-    """The tokenizer from its `tokenizer.json`, with control tags in texts read as plain text."""
-    tokenizer = Tokenizer.from_file(str(path))
+    """The tokenizer from its `tokenizer.json`, with control tags in texts read as plain text; the
+    same object as long as the file is the same."""
+    stat = os.stat(path)
+    return _load(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=4)
+def _load(path: str, written: int, size: int) -> Tokenizer:
+    """`written`, in ns, and `size` tell a file from one that took its place."""
+    tokenizer = Tokenizer.from_file(path)
     tokenizer.encode_special_tokens = True
     return tokenizer
 

@@ -12,8 +12,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: pip install -e '.[training]'")
 
 from training.claims.__main__ import main, measure, recipe, wanted  # noqa: E402
-from training.claims.arms import ARMS, CLAIMS, VAE, mixture  # noqa: E402
-from training.claims.measures import everything, schedule  # noqa: E402
+from training.claims.arms import ARMS, CLAIMS, VAE, counted, mixture  # noqa: E402
+from training.claims.measures import everything, schedules  # noqa: E402
 from training.claims.table import table  # noqa: E402
 from training.commissions import DrawingOptions  # noqa: E402
 from training.drawing import DrawingBatches  # noqa: E402
@@ -48,17 +48,23 @@ def test_every_arm_is_a_recipe_that_can_be_run(name: str, checkpoint: Path, tmp_
     assert make_stage(Recipe(loop=loop, **made), tmp_path).model is not None
 
 
-def test_arms_of_a_claim_take_equally_many_steps_or_say_so() -> None:
+def test_arms_of_a_claim_take_equally_many_steps_from_the_same_start() -> None:
     for claim in CLAIMS:
-        steps = {ARMS[arm].steps for arm in claim.arms}
-        assert len(steps) == 1 or claim.arms == ("regression-longer", "matching")
-    assert ARMS[ARMS["decoupled"].needs["planner"]].steps == ARMS["joint"].steps
-    assert ARMS["regression"].steps + ARMS["matching"].steps == ARMS["regression-longer"].steps
+        for role in ("steps", "stage"):
+            found = {getattr(ARMS[arm], role) for arm in claim.arms if arm != "joint"}
+            assert len(found) == 1 or "matching" in claim.arms
+        assert len({ARMS[arm].needs.get("start") for arm in claim.arms if arm != "decoupled"}) == 1
+    planner, joint = ARMS[ARMS["decoupled"].needs["planner"]], ARMS["joint"]
+    assert planner.steps == ARMS["decoupled"].steps == joint.steps
+    assert planner.needs["start"] == ARMS[joint.needs["start"]].needs["planner"]
+    assert ARMS["matching"].steps == ARMS["regression-longer"].steps
 
 
 def test_an_arm_comes_after_what_it_needs() -> None:
     names = list(wanted(["matching", "joint"]))
-    assert names == ["understanding", "ratio-5-1", "decoupled", "regression", "matching", "joint"]
+    assert names == [
+        "understanding", "ratio-5-1", "base", "decoupled", "regression", "matching", "joint",
+    ]  # fmt: skip
     assert VAE not in names
     with pytest.raises(TrainingError, match="no arm 'jiont'; there are understanding"):
         list(wanted(["jiont"]))
@@ -77,7 +83,7 @@ def test_joint_training_moves_the_planner_by_the_flow_loss(
     drawing = {"pictures": 2, "base": [64, 64], "other_sizes": 0.0, "tasks": ["t2i"],
                "weights": [1.0]}  # fmt: skip
     options = JointOptions(
-        {"documents": 1, "tasks": {"t2i": 1.0}}, {"draws": 1, "drawing": drawing}
+        {"documents": 1, "tasks": {"t2i": 1.0}}, {"draws": 2, "drawing": drawing}
     )
     stage = JointStage(TINY, options, 0, start=checkpoint, vae=checkpoint)
     _, visit = stage.batches(0)
@@ -89,8 +95,8 @@ def test_joint_training_moves_the_planner_by_the_flow_loss(
     assert {p.name for p in (tmp_path / "checkpoint").iterdir()} >= {
         "planner.safetensors", "visualizer.safetensors", "vae.safetensors",
     }  # fmt: skip
-    with pytest.raises(TrainingError, match="joint: options: visualizer: draws is 2, expected 1"):
-        JointStage(TINY, JointOptions({}, {"draws": 2}), 0, checkpoint, checkpoint)
+    with pytest.raises(TrainingError, match="joint: options: visualizer: visits is 2, expected 1"):
+        JointStage(TINY, JointOptions({}, {"visits": 2}), 0, checkpoint, checkpoint)
 
 
 def test_without_a_window_everything_before_a_picture_is_seen(checkpoint: Path) -> None:
@@ -115,7 +121,9 @@ def test_measures_of_a_checkpoint(checkpoint: Path) -> None:
     found = everything(checkpoint, TINY, checkpoint, options, 4)
     assert set(MEASURED) <= set(found) and found["visual loss"] > 0
     assert all(0 <= found[name] <= 1 for name in ("understanding", "image start", "slots right"))
-    assert schedule(checkpoint)[0] == 1.0
+    assert all(times[0] == 1.0 and times[-1] == 0.0 for times in schedules(checkpoint).values())
+    steps = counted(max(schedules(checkpoint)))
+    assert found[steps] == found["slots right"] and found[f"{steps}, time"] > 0
 
 
 def test_the_command_trains_measures_and_prints(
@@ -136,3 +144,9 @@ def test_the_table_has_the_claims_whose_arms_are_measured() -> None:
     one = {"steps": 500.0, "image start": 0.5, "understanding": math.nan}
     text = table({arm: one for arm in ("ratio-0-1", "ratio-1-1", "ratio-5-1")})
     assert "| ratio-5-1 | 500 | 50.0 % | – |" in text and "joint" not in text
+
+
+def test_accuracy_stands_beside_the_time_it_takes() -> None:
+    measured = {"steps": 100.0, "4 steps": 0.75, "4 steps, time": 0.0213}
+    text = table({arm: measured for arm in ("decoupled", "regression-longer", "matching")})
+    assert "| matching | 100 | – | – | 75.0 %, 21 ms | – | – |" in text

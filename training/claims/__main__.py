@@ -29,17 +29,20 @@ from training.strict import build
 
 logger = logging.getLogger(__name__)
 FOUND = "claims.json"
-# Stages that go on from a trained visualizer, at lower rates.
+# Stages of few-step students, which start from what they should stay near to.
 STUDENTS = ("distill", "match")
 
 
 def recipe(arm: Arm, model: str, scale: float) -> dict[str, Any]:
-    """The recipe of an arm, its steps `scale` times as many."""
+    """The recipe of an arm, `scale` times as long; what goes on from another learns more slowly."""
     steps = max(1, round(scale * arm.steps))
+    rate, matrix_rate = (0.0015, 0.006) if "start" not in arm.needs else (0.001, 0.003)
+    if arm.stage in STUDENTS:
+        rate, matrix_rate = 0.0004, 0.001
     loop = {
         "steps": steps,
-        "rate": 0.0004 if arm.stage in STUDENTS else 0.0015,
-        "matrix_rate": 0.001 if arm.stage in STUDENTS else 0.006,
+        "rate": rate,
+        "matrix_rate": matrix_rate,
         "warmup": max(1, steps // 20),
         "decay": 0.4,
         "ema": 0.98,

@@ -1,7 +1,8 @@
 """The arms that are compared, as recipes, and the claims that compare them.
 
 All arms of a claim see batches of the same size in the same number, at 128 x 128 pixels. A planner
-that only understands, `understanding`, stands for the pretrained language model of the papers.
+that only understands, `understanding`, and a visualizer that draws from its words alone, `base`,
+stand for the pretrained models of the papers.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from training.window import shifted_times
 MODEL = "sketch"
 EDGE = 128
 SEED = 61
-# How many steps planners and visualizers take, equally many so that both may learn jointly, and
-# students.
-STEPS, STUDENT = 700, 300
+# How many steps the visualizer takes that all others start from; planners and visualizers, equally
+# many so that both may learn jointly; students.
+BASE, STEPS, STUDENT = 900, 240, 120
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ def mixture(generation: float, understanding: float) -> dict[str, float]:
 def reading(generation: float, understanding: float) -> dict[str, Any]:
     """Options of the planner's stage."""
     return {
-        "documents": 24,
+        "documents": 12,
         "tasks": mixture(generation, understanding),
-        "looks": 24,
+        "looks": 12,
         "probe_weight": 0.5,
     }
 
@@ -60,12 +61,12 @@ def drawing(*tasks: str, **changes: Any) -> dict[str, Any]:
     return {
         "time_mean": 1.9,
         "time_deviation": 1.9,
-        "draws": 1,
+        "draws": 2,
         "pixel_share": 0.9,
         "focus_share": 0.0,
         "sample_shift": 4.0,
         "drawing": {
-            "pictures": 32,
+            "pictures": 16,
             "base": [EDGE, EDGE],
             "other_sizes": 0.0,
             "hide": 0.5,
@@ -89,34 +90,46 @@ def student(**more: Any) -> dict[str, Any]:
 
 
 ALL = ("t2i", "edit", "story", "compose")
+GOES_ON = {"planner": "ratio-5-1", "start": "base", "vae": VAE}
 ARMS: dict[str, Arm] = {
     "understanding": Arm("planner", STEPS, {}, reading(0, 1)),
     "ratio-0-1": Arm("planner", STEPS, {"start": "understanding"}, reading(0, 1)),
     "ratio-1-1": Arm("planner", STEPS, {"start": "understanding"}, reading(1, 1)),
     "ratio-5-1": Arm("planner", STEPS, {"start": "understanding"}, reading(5, 1)),
-    "decoupled": Arm("visualizer", STEPS, {"planner": "ratio-5-1", "vae": VAE}, drawing(*ALL)),
+    "base": Arm(
+        "visualizer",
+        BASE,
+        {"planner": "understanding", "vae": VAE},
+        {**drawing("t2i", pictures=24, hide=0.0), "visits": 3},
+    ),
+    "decoupled": Arm("visualizer", STEPS, GOES_ON, drawing(*ALL)),
     "joint": Arm(
         "joint",
         STEPS,
-        {"start": "understanding", "vae": VAE},
+        {"start": "base", "vae": VAE},
         {"planner": reading(5, 1), "visualizer": drawing(*ALL)},
     ),
-    "t2i-only": Arm("visualizer", STEPS, {"planner": "ratio-5-1", "vae": VAE}, drawing("t2i")),
-    "single": Arm(
-        "visualizer", STEPS, {"planner": "ratio-5-1", "vae": VAE}, drawing("t2i", "edit")
-    ),
-    "no-window": Arm(
-        "visualizer",
-        STEPS,
-        {"planner": "ratio-5-1", "vae": VAE},
-        drawing(*ALL, window="document"),
-    ),
+    "t2i-only": Arm("visualizer", STEPS, GOES_ON, drawing("t2i")),
+    "single": Arm("visualizer", STEPS, GOES_ON, drawing("t2i", "edit")),
+    "no-window": Arm("visualizer", STEPS, GOES_ON, drawing(*ALL, window="document")),
     "regression": Arm("distill", STUDENT, {"teacher": "decoupled"}, student(teacher_steps=3)),
     "regression-longer": Arm(
-        "distill", 2 * STUDENT, {"teacher": "decoupled"}, student(teacher_steps=3)
+        "distill",
+        STUDENT,
+        {"teacher": "decoupled", "start": "regression"},
+        student(teacher_steps=3),
     ),
     "matching": Arm("match", STUDENT, {"teacher": "decoupled", "start": "regression"}, student()),
 }
+
+
+# The numbers of steps whose accuracy and time are compared, where a checkpoint offers them.
+COUNTS = (1, 2, 4, 8, 50)
+
+
+def counted(steps: int) -> str:
+    """The measure of a picture drawn in so many steps."""
+    return f"{steps} step" + "s" * (steps > 1)
 
 
 @dataclass(frozen=True)
@@ -153,5 +166,10 @@ CLAIMS = (
         "distribution matching after trajectory regression",
         ("regression-longer", "matching"),
         ("slots right", "diversity"),
+    ),
+    Claim(
+        "a student needs few steps, its teacher many: slots right and time a picture",
+        ("decoupled", "regression-longer", "matching"),
+        tuple(counted(steps) for steps in COUNTS),
     ),
 )

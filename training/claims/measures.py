@@ -12,11 +12,14 @@
 | `repetition` | where such a picture should differ from the one before: slots that do not |
 | `steps` | how many it was trained for in its last stage |
 | `diversity` | PSNR in dB between two pictures from other noise: lower is more diverse |
+| `N steps` | `slots right` of pictures drawn in N steps, where the checkpoint offers that number |
+| `N steps, time` | seconds that one of these took, of 16 drawn together |
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.claims.arms import COUNTS, counted
 from training.commissions import Commission, Commissions, DrawingOptions
 from training.drawing import DrawingBatches
 from training.frozen import load_frozen
@@ -85,10 +89,17 @@ def _predictions(
 
 @dataclass(frozen=True)
 class Drawn:
-    """A commission and the pixels that were drawn for it, twice, [H, W, 4] straight RGBA each."""
+    """A commission and the pixels that were drawn for it, [H, W, 4] straight RGBA: by the number of
+    steps, and in the most steps once more from other noise."""
 
     commission: Commission
-    pixels: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    by_steps: dict[int, NDArray[np.uint8]]
+    again: NDArray[np.uint8]
+
+    @property
+    def best(self) -> NDArray[np.uint8]:
+        """Drawn in the most steps."""
+        return self.by_steps[max(self.by_steps)]
 
 
 @torch.no_grad()
@@ -101,7 +112,9 @@ def pictures(
     decoder: VAE = load_frozen(vae, "vae", config)
     tokenizer = folder / "tokenizer.json"
     batches = DrawingBatches(options, SEED, tokenizer, held_out=True)
-    times = schedule(folder)
+    offered = schedules(folder)
+    most = max(offered)
+    seconds = dict.fromkeys(offered, 0.0)
     generator = torch.Generator().manual_seed(SEED)
     drawn: list[Drawn] = []
     errors: list[NDArray[np.float32]] = []
@@ -117,22 +130,40 @@ def pictures(
                 pixels = commission.sample.pixels(commission.picture)
                 tells = telling_tokens(commission.target, pixels, commission.shown)
                 marked.append(error[tells.reshape(-1)])
-        both = [
-            straight(decoder.decode(grid_of(x, *context.grid))).numpy()
-            for x in (integrate(visualizer, context, some, times) for some in noise)
+        by_steps = {}
+        for steps, times in offered.items():
+            began = time.perf_counter()
+            by_steps[steps] = _draw(visualizer, decoder, context, noise[0], times)
+            seconds[steps] += time.perf_counter() - began
+        again = _draw(visualizer, decoder, context, noise[1], offered[most])
+        drawn += [
+            Drawn(c, {steps: pixels[i] for steps, pixels in by_steps.items()}, again[i])
+            for i, c in enumerate(group)
         ]
-        drawn += [Drawn(c, (a, b)) for c, a, b in zip(group, *both, strict=True)]
-    found = _read_measures([d for d in drawn if d.commission.target is not None])
+    found = _read_measures(drawn)
+    for steps in offered:
+        found[counted(steps)] = _slots_right(drawn, steps)
+        found[f"{counted(steps)}, time"] = seconds[steps] / len(drawn)
     found["visual loss"] = float(np.mean(np.concatenate(errors)))
     found["markings' loss"] = float(np.mean(np.concatenate(marked))) if marked else float("nan")
-    found["diversity"] = float(np.mean([_psnr(*d.pixels) for d in drawn]))
+    found["diversity"] = float(np.mean([_psnr(d.best, d.again) for d in drawn]))
     return found
 
 
-def schedule(folder: Path) -> list[float]:
-    """The times that a checkpoint draws along: a student's own, else the finest it offers."""
-    offered: dict[str, list[float]] = _training(folder)["schedule"]
-    return offered[max(offered, key=int)]
+def schedules(folder: Path) -> dict[int, list[float]]:
+    """The times that a checkpoint draws along, by the number of steps: of those that it offers the
+    ones in `COUNTS`, or the finest where none is."""
+    offered = {int(n): times for n, times in _training(folder)["schedule"].items()}
+    return {n: offered[n] for n in COUNTS if n in offered} or {max(offered): offered[max(offered)]}
+
+
+def _draw(
+    visualizer: Visualizer, decoder: VAE, context: Context, noise: Tensor, times: list[float]
+) -> NDArray[np.uint8]:
+    """The pictures [B, H, W, 4] that `noise` becomes along `times`."""
+    latent = integrate(visualizer, context, noise, times)
+    pixels: NDArray[np.uint8] = straight(decoder.decode(grid_of(latent, *context.grid))).numpy()
+    return pixels
 
 
 def _training(folder: Path) -> dict[str, Any]:
@@ -163,12 +194,11 @@ def _missed(visualizer: Visualizer, context: Context, noise: Tensor) -> NDArray[
 
 
 def _read_measures(drawn: Sequence[Drawn]) -> Measures:
-    """What a reader says of the first picture of each pair."""
+    """What a reader says of the pictures drawn in the most steps."""
     slots, same, later = Tally(), Tally(), Tally()
     repeated: list[bool] = []
     for one in drawn:
-        scene, seen = one.commission.target, read(one.pixels[0])
-        assert scene is not None
+        scene, seen = _scene(one.commission), read(one.best)
         judged = judge(wanted_from_scene(scene), seen)
         slots.update(judged)
         earlier = one.commission.shown
@@ -184,6 +214,21 @@ def _read_measures(drawn: Sequence[Drawn]) -> Measures:
         "contradictions": 1 - _number(wrong),
         "repetition": float(np.mean(repeated)) if repeated else float("nan"),
     }
+
+
+def _slots_right(drawn: Sequence[Drawn], steps: int) -> float:
+    """The share of the slots that are right in the pictures drawn in `steps`."""
+    slots = Tally()
+    for one in drawn:
+        wanted = wanted_from_scene(_scene(one.commission))
+        slots.update(judge(wanted, read(one.by_steps[steps])))
+    return _number(slots.share())
+
+
+def _scene(commission: Commission) -> Scene:
+    """What is to be drawn; held-out documents are the storyworld's, so it is known."""
+    assert commission.target is not None
+    return commission.target
 
 
 def _known(scene: Scene, earlier: Sequence[Scene]) -> list[Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from training.claims.arms import CLAIMS, Claim
+from training.claims.arms import CLAIMS, COUNTS, Claim, counted
 from training.claims.measures import Measures
 
 SHARES = (
     "understanding", "image start", "slots right", "named identity", "markings",
-    "contradictions", "repetition",
+    "contradictions", "repetition", *(counted(steps) for steps in COUNTS),
 )  # fmt: skip
 
 
@@ -25,13 +25,19 @@ def _one(claim: Claim, found: Mapping[str, Measures]) -> str:
     head = ["arm", *measures]
     lines = [f"**{claim.words.capitalize()}**", "", _line(head), _line(["---"] * len(head))]
     for arm in claim.arms:
-        values = [_shown(name, found[arm].get(name, math.nan)) for name in measures]
+        values = [_cell(name, found[arm]) for name in measures]
         lines.append(_line([arm, *values]))
     return "\n".join(lines)
 
 
 def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+def _cell(name: str, measured: Measures) -> str:
+    shown = _shown(name, measured.get(name, math.nan))
+    seconds = measured.get(f"{name}, time")
+    return shown if seconds is None else f"{shown}, {1000 * seconds:.0f} ms"
 
 
 def _shown(name: str, value: float) -> str:

@@ -25,8 +25,8 @@ from training.strict import build
 
 @dataclass(frozen=True)
 class JointOptions:
-    """The options of the stages `planner` and `visualizer`; of the latter `draws` and `visits` are
-    1, for the planner's part of a window is made anew for each loss."""
+    """The options of the stages `planner` and `visualizer`; of the latter `visits` is 1, for the
+    planner's part of a window changes with every step."""
 
     planner: dict[str, Any] = field(default_factory=dict)
     visualizer: dict[str, Any] = field(default_factory=dict)
@@ -43,18 +43,19 @@ class _Pairs:
 
 
 class JointStage:
-    """Starts from the planner of the checkpoint `start`."""
+    """Starts from the planner of the checkpoint `start`, and from its visualizer where there is
+    one."""
 
     def __init__(
         self, config: ModelConfig, options: JointOptions, seed: int, start: Path, vae: Path
     ) -> None:
         reads = build(PlannerOptions, options.planner, "joint: options: planner")
         draws = build(VisualizerOptions, options.visualizer, "joint: options: visualizer")
-        for name, value in (("draws", draws.draws), ("visits", draws.visits)):
-            if value != 1:
-                raise TrainingError(f"joint: options: visualizer: {name} is {value}, expected 1")
+        if draws.visits != 1:
+            raise TrainingError(f"joint: options: visualizer: visits is {draws.visits}, expected 1")
         self.reading = PlannerStage(config, reads, seed, start=start)
-        self.drawing = VisualizerStage(config, draws, seed, planner=start, vae=vae)
+        drawn = start if (start / "visualizer.safetensors").is_file() else None
+        self.drawing = VisualizerStage(config, draws, seed, planner=start, vae=vae, start=drawn)
         # One planner for both, which is not frozen: so the window carries gradients into it.
         self.drawing.studio = replace(self.drawing.studio, planner=self.reading.planner)
         self.model = nn.ModuleDict({"reading": self.reading.model, "drawing": self.drawing.model})

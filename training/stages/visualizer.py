@@ -120,9 +120,10 @@ class VisualizerStage:
             with mixed_precision(self.studio.device):
                 context = self._context(prepared, focused)
             kind = "with_reference" if len(drawing.references) else "without_reference"
-            # One backward pass through what the draws share, the commit pass; else draw by draw,
-            # which takes less memory.
-            for count in [draws] if len(drawing.references) else [1] * draws:
+            # One backward pass through what the draws share, a commit pass or a planner that
+            # learns; else draw by draw, which takes less memory.
+            learned = any(k.requires_grad for k, _ in context.window)
+            for count in [draws] if learned else [1] * draws:
                 with mixed_precision(self.studio.device):
                     error, reading = self._errors(context.repeat(count), drawing, focused)
                 metrics = {f"loss_{kind}": error.item(), f"probe_{kind}": reading.item()}
