@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         help="TensorRT plugin with weft::DPCWAttention that engines call; running them needs "
              "the same file")  # fmt: skip
     add("--capacity", type=int, default=4096, help="planner cache slots (default 4096)")
-    add("--max-references", type=int, default=4, help="pictures in a window (default 4)")
+    add("--max-references", type=int, default=9, help="pictures in a window (default 9)")
     add("--report", type=Path, metavar="FILE", help="write the report as JSON")
     add("--quiet", action="store_true", help="no progress")
     add("--json", action="store_true", help="print the result as the last line")

@@ -51,7 +51,7 @@ class Limits:
     """What the bundle's caches and pictures are made for."""
 
     capacity: int = 4096
-    max_references: int = 4
+    max_references: int = 9
     max_tokens: int = 512
     max_aspect: float = 8.0
     default_size: tuple[int, int] = (256, 256)

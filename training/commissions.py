@@ -48,7 +48,7 @@ class DrawingOptions:
     tasks: tuple[str, ...] = TEXT_TASKS
     weights: tuple[float, ...] = (0.86, 0.08, 0.06)
     hide: float = 0.5
-    max_references: int = 4
+    max_references: int = 9
     base: tuple[int, int] = (256, 256)
     sizes: tuple[tuple[int, int], ...] = (
         (384, 256),

@@ -22,6 +22,7 @@ of references, so padding stays small.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence as Listing
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,9 @@ from training.pictures import PictureGroup, group_pictures
 from training.samples import Size
 from training.sequence import Sequence
 from training.storyworld.scene import Scene, layout
+
+# Up to so many references make a group.
+ALIKE = (0, 1, 4)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Drawing:
 
 
 class DrawingBatches:
-    """The drawings of a step, one `Drawing` per number of references (0, 1, more)."""
+    """The drawings of a step, one `Drawing` of those with about as many references."""
 
     def __init__(
         self, options: DrawingOptions, seed: int, tokenizer: Path, held_out: bool = False
@@ -72,11 +76,9 @@ class DrawingBatches:
     def __call__(self, step: int) -> list[Drawing]:
         rng = np.random.default_rng((self.seed, step))
         size = self.commissions.size(step)
-        groups: dict[int, list[Commission]] = {0: [], 1: [], 2: []}
-        for _ in range(self.options.pictures):
-            commission = self.commissions.commission(rng, size)
-            groups[min(2, len(commission.earlier))].append(commission)
-        return [self.collate(group, size) for group in groups.values() if group]
+        count = self.options.pictures
+        commissions = [self.commissions.commission(rng, size) for _ in range(count)]
+        return [self.collate(group, size) for group in by_references(commissions)]
 
     def collate(self, group: list[Commission], size: Size) -> Drawing:
         """The drawings of `group`, all of one size."""
@@ -152,6 +154,14 @@ class DrawingBatches:
         if self.options.telling != 1.0:
             weight[telling_tokens(scene, pixels, earlier)] *= self.options.telling
         return (weight / weight.mean()).reshape(-1)
+
+
+def by_references(commissions: Listing[Commission]) -> list[list[Commission]]:
+    """Those that look at about as many pictures: none, one, a few, many."""
+    groups: dict[int, list[Commission]] = {}
+    for commission in commissions:
+        groups.setdefault(bisect_left(ALIKE, len(commission.window)), []).append(commission)
+    return [group for _, group in sorted(groups.items())]
 
 
 def _labels(scene: Scene | None, size: Size) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.changes import CHANGES, change_of
 from training.storyworld.documents import Document, Picture, Text, Turn, sample_document
+from training.storyworld.documents.references import GIVEN, MOST_TOGETHER
 from training.storyworld.documents.thinking import ASKS
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
@@ -178,14 +179,23 @@ def edit_examples(count: int) -> list[Example]:
 
 
 def compose_examples(count: int, references: int) -> list[Example]:
-    """Pictures of one character each, to be drawn together: by turns as many as the bundle can
-    look at, three at most, and one fewer."""
+    """Pictures of one character each, and one of all of them: `count` by turns from as many as the
+    bundle can look at, three at most, and from one fewer. Where it can look at more than can stand
+    together, a third as many again choose some of that many."""
     most = min(references, MOST_GIVEN)
+    numbers = [max(1, most - i % 2) for i in range(count)]
+    if references > MOST_TOGETHER:
+        numbers += [min(references, max(GIVEN))] * -(-count // 3)
 
     def brings(number: int) -> Callable[[Document], bool]:
-        return lambda document: sum(p.given for p in document.pictures()) == number
+        def accept(document: Document) -> bool:
+            *given, drawn = document.pictures()
+            together = len(drawn.scene.characters) if drawn.scene else 0
+            return len(given) == number and (together == number or number > MOST_TOGETHER)
 
-    return [_sample("compose", i, brings(max(1, most - i % 2))) for i in range(count)]
+        return accept
+
+    return [_sample("compose", i, brings(number)) for i, number in enumerate(numbers)]
 
 
 def series_examples(count: int) -> list[Example]:

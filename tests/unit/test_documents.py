@@ -24,6 +24,7 @@ from training.storyworld.documents import (
 from training.storyworld.documents.dice import Dice
 from training.storyworld.documents.edits import Edit, sample_edit
 from training.storyworld.documents.plots import PLOTS
+from training.storyworld.documents.references import GIVEN, MOST_TOGETHER, ORDINALS
 from training.storyworld.documents.stories import choose_beats
 from training.storyworld.documents.wording import NUMBERS
 from training.storyworld.sampling import sample_scene
@@ -154,6 +155,27 @@ def test_stories_keep_their_characters() -> None:
                 looks.setdefault((c.kind, c.color), set()).add((c.accessory, c.markings))
         assert all(len(v) == 1 for v in looks.values())
         assert len({s.style for s in drawn(document)}) == 1
+
+
+def test_of_many_given_pictures_the_words_say_which_are_drawn() -> None:
+    numbers = set()
+    for seed in range(300):
+        document = sample_document(np.random.default_rng(seed), "compose")
+        *given, drawn = document.pictures()
+        numbers.add(len(given))
+        cast = [picture.scene.characters[0] for picture in given]
+        together = {(c.kind, c.color, c.markings) for c in drawn.scene.characters}
+        chosen = [i for i, c in enumerate(cast) if (c.kind, c.color, c.markings) in together]
+        assert len(chosen) == len(drawn.scene.characters) <= MOST_TOGETHER
+        if len(chosen) == len(given):
+            continue
+        words = next(p.text for p in document.turns[0].parts if isinstance(p, Text)).lower()
+        by_place = [i for i, ordinal in enumerate(ORDINALS) if f"the {ordinal}" in words]
+        kinds = [c.kind for c in cast]
+        for i in chosen:
+            color = f"{cast[i].color} " * (len(set(kinds)) < len(kinds))
+            assert by_place == chosen or f"the {color}{cast[i].kind}" in words
+    assert numbers == set(GIVEN)
 
 
 def test_edits_keep_markings_and_places() -> None:

@@ -215,6 +215,9 @@ def test_compositions_bring_several_characters() -> None:
     two, three = (held_out.compose_examples(2, 3)[i] for i in (1, 0))
     assert [len(two.given), len(three.given)] == [2, 3]
     assert len(held_out.compose_examples(1, 1)[0].given) == 1
+    many = held_out.compose_examples(2, 9)
+    assert [len(example.given) for example in many] == [3, 2, 9]
+    assert 2 <= len(many[-1].drawn[0].characters) <= 3
     seen = read_scene(three.drawn[0])
     assert same_cast(three, seen).all_right
     one_less = replace(seen, characters=seen.characters[:-1])

@@ -537,3 +537,16 @@ def test_the_reference_window_keeps_given_pictures_and_two_drawn_ones() -> None:
     assert reference_window([False] * 7, 3) == [0, 6]
     assert reference_window([True, False, False, True, False], 4) == [0, 1, 3, 4]
     assert reference_window([True] * 5, 3) == [0, 3, 4]
+
+
+def test_drawings_with_about_as_many_references_are_drawn_together(checkpoint: Path) -> None:
+    options = DrawingOptions(
+        pictures=40, base=(64, 64), other_sizes=0.0, tasks=("t2i", "edit", "compose"),
+        weights=(0.2, 0.2, 0.6),
+    )  # fmt: skip
+    drawings = DrawingBatches(options, 3, checkpoint / "tokenizer.json")(0)
+    references = [torch.bincount(d.reference_rows, minlength=len(d.target)) for d in drawings]
+    assert sum(len(d.target) for d in drawings) == 40
+    ranges = [(int(r.min()), int(r.max())) for r in references]
+    assert ranges[0] == (0, 0) and ranges[1] == (1, 1)
+    assert ranges[2][0] >= 2 and ranges[2][1] <= 4 < ranges[3][0] and ranges[3][1] <= 9

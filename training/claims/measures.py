@@ -32,7 +32,7 @@ from torch import Tensor
 
 from training.claims.arms import COUNTS, counted
 from training.commissions import Commission, Commissions, DrawingOptions
-from training.drawing import DrawingBatches
+from training.drawing import DrawingBatches, by_references
 from training.frozen import load_frozen
 from training.labels import telling_tokens
 from training.models import VAE, ModelConfig, Planner, Visualizer
@@ -175,11 +175,8 @@ def _training(folder: Path) -> dict[str, Any]:
 def _groups(commissions: Commissions, size: tuple[int, int], count: int) -> list[list[Commission]]:
     """`count` held-out commissions, by their number of references, in parts of 16 at most."""
     rng = np.random.default_rng(SEED)
-    by_references: dict[int, list[Commission]] = {}
-    for _ in range(count):
-        commission = commissions.commission(rng, size)
-        by_references.setdefault(min(2, len(commission.earlier)), []).append(commission)
-    return [group[i : i + 16] for group in by_references.values() for i in range(0, len(group), 16)]
+    groups = by_references([commissions.commission(rng, size) for _ in range(count)])
+    return [group[i : i + 16] for group in groups for i in range(0, len(group), 16)]
 
 
 def _missed(visualizer: Visualizer, context: Context, noise: Tensor) -> NDArray[np.float32]:

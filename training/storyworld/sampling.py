@@ -75,12 +75,19 @@ def sample_character(rng: np.random.Generator, *, held_out: bool = False) -> Cha
 def sample_characters(
     rng: np.random.Generator, count: int, *, held_out: bool = False
 ) -> tuple[Character, ...]:
-    """`count` characters in their slots, any two of them different in kind or in colour."""
+    """`count` different characters in their slots."""
+    return place_characters(different_characters(rng, count, held_out=held_out))
+
+
+def different_characters(
+    rng: np.random.Generator, count: int, *, held_out: bool = False
+) -> tuple[Character, ...]:
+    """`count` characters, any two of them different in kind or in colour."""
     found: dict[tuple[str, str], Character] = {}
     while len(found) < count:
         character = sample_character(rng, held_out=held_out)
         found.setdefault((character.kind, character.color), character)
-    return place_characters(tuple(found.values()))
+    return tuple(found.values())
 
 
 def place_characters(characters: Sequence[Character]) -> tuple[Character, ...]:

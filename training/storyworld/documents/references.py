@@ -1,7 +1,7 @@
 """Documents about characters that must stay themselves: compositions and series.
 
-A composition brings the characters of the user's pictures together; a series shows one cast several
-times, with one slot changing. Markings are never said, so they must be seen.
+A composition brings the characters of the user's pictures together, or some of them; a series shows
+one cast several times, with one slot changing. Markings are never said, so they must be seen.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from training.storyworld.documents.wording import (
     usual,
     who,
 )
-from training.storyworld.sampling import place_characters, sample_characters, sample_scene
+from training.storyworld.sampling import different_characters, place_characters, sample_scene
 from training.storyworld.scene import (
     ACTIONS,
     PLACES,
@@ -41,6 +41,17 @@ TOGETHER = (
     "Let them meet{tail}.", "Make one picture of {names}{tail}.", "Draw {names} together{tail}.",
     "These are my friends. Draw them together{tail}.", "Bring {names} together{tail}.",
 )  # fmt: skip
+SOME = (
+    "Put {names} together in one picture{tail}.", "Make one picture of {names}{tail}.",
+    "Draw {names} together{tail}.", "Bring {names} together{tail}.",
+    "Only {names} in one picture{tail}, please.", "Let {names} meet{tail}.",
+)  # fmt: skip
+ORDINALS = (
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth",
+)  # fmt: skip
+# How many pictures are given; of more than `MOST_TOGETHER` only some are drawn together.
+GIVEN = {1: 0.2, 2: 0.36, 3: 0.16, 4: 0.08, 5: 0.04, 6: 0.04, 7: 0.03, 8: 0.03, 9: 0.06}
+MOST_TOGETHER = 4
 ALONE = (
     "Draw {it} again{tail}.", "Show {it}{tail}.", "The same {kind}{tail}.",
     "A new picture of this {kind}{tail}, please.", "Draw this {kind}{tail}.",
@@ -48,9 +59,9 @@ ALONE = (
 
 
 def compose_document(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
-    """Pictures of single characters, and one new picture with all of them."""
-    count = dice.weighted({1: 0.25, 2: 0.45, 3: 0.2, 4: 0.1})
-    cast = sample_characters(dice.generator, count, held_out=held_out)
+    """Pictures of single characters, and one new picture with all or with some of them."""
+    count = dice.weighted(GIVEN)
+    cast = different_characters(dice.generator, count, held_out=held_out)
     sources = []
     style = sample_scene(dice.generator).style
     for character in cast:
@@ -58,7 +69,10 @@ def compose_document(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
         sources.append(replace(scene, characters=(replace(character, x=0.5),)))
     size, size_word = sample_size(dice, 0.08)
     asked: dict[str, Any] = {"pictures": 1, "style": style}
-    scene, tail = _together(dice, sources, size, asked)
+    chosen = list(range(count))
+    if count > MOST_TOGETHER or (count > 2 and dice.chance(0.2)):
+        chosen = sorted(dice.some(chosen, 2 if count == 3 or dice.chance(0.6) else 3))
+    scene, tail = _together(dice, [sources[i] for i in chosen], size, asked)
     if size_word:
         asked["size"] = list(size)
         tail += f", in {size_word} format"
@@ -67,23 +81,30 @@ def compose_document(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
         it = dice.pick(("it", f"this {kind}", "this one", f"the {kind}"))
         words = dice.pick(ALONE).replace("{it}", it).replace("{kind}", kind)
     else:
-        form = dice.pick(TOGETHER)
-        colored = len({c.kind for c in cast}) < count
-        names = listed([f"the {c.color} {c.kind}" if colored else f"the {c.kind}" for c in cast])
+        all_of_them = len(chosen) == count
+        form = dice.pick(TOGETHER if all_of_them else SOME)
+        if all_of_them or dice.chance(0.7):
+            colored = len({c.kind for c in cast}) < count
+            looks = [cast[i] for i in chosen]
+            names = listed([f"the {f'{c.color} ' * colored}{c.kind}" for c in looks])
+        else:
+            places = listed([f"the {ORDINALS[i]}" for i in chosen])
+            names = f"the ones from {places} picture"
         words = form.replace("{all}", "both" if count == 2 else f"all {NUMBERS[count]}")
         words = words.replace("{names}", names)
     pictures: tuple[Part, ...] = tuple(given(s) for s in sources)
     order = Text(capital(words.replace("{tail}", tail)))
     parts = (*pictures, order) if dice.chance(0.8) else (order, *pictures)
     asked["characters"] = [full_slots(c) for c in scene.characters]
-    answer = [Text(_answer(dice, count))] if dice.chance(0.7) else []
+    answer = [Text(_answer(dice, count, len(chosen)))] if dice.chance(0.7) else []
     return Turn("user", parts, asked=asked), Turn("assistant", (*answer, draw(scene, dice)))
 
 
-def _answer(dice: Dice, count: int) -> str:
+def _answer(dice: Dice, count: int, drawn: int) -> str:
     if count == 1:
         return dice.pick(OPENERS)
-    return dice.pick((*OPENERS, "Here they are, all together.\n", "Here they are.\n"))
+    together = "Here they are, all together.\n" if drawn == count else "Here they are, together.\n"
+    return dice.pick((*OPENERS, together, "Here they are.\n"))
 
 
 def _together(
