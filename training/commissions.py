@@ -31,17 +31,18 @@ class DrawingOptions:
     """`tasks` and their `weights`; `hide` is how often a character that a reference shows loses
     its kind, colour and accessory in the text; `sizes` beyond the base come `other_sizes` often,
     `alike` batches in a row at one size: as many processes then take equally long.
-    Latent tokens under characters and props count `foreground` times, and `telling` times more
-    those of accessories and of markings that a reference shows. No picture has more than
+    Latent tokens under characters and props count `foreground` times; `telling` times more those of
+    accessories and of markings that a reference shows; `changing` times more those that differ from
+    the picture before where most of it stays, as in an edit. No picture has more than
     `most_characters`; the share `crowds` of the text-to-image pictures has three or more. With
     `settle` it is found out what nothing settles, for one more rendering a picture; else all
     counts as settled. `window` is what the visualizer sees of the document: "dpcw", what the
     runtime shows it, or "document", everything before the picture, to compare with.
 
     With `data`, a folder of shards, the documents are those. Nothing is known of their characters,
-    so `tasks`, `weights`, `hide`, `foreground`, `telling`, `most_characters`, `crowds` and `settle`
-    say nothing; batches beyond the base size take the one of `sizes` that is nearest to the shape
-    of a document, and documents of that shape if there are some."""
+    so `tasks`, `weights`, `hide`, `foreground`, `telling`, `changing`, `most_characters`, `crowds`
+    and `settle` say nothing; batches beyond the base size take the one of `sizes` that is nearest
+    to the shape of a document, and documents of that shape if there are some."""
 
     pictures: int = 32
     data: str = ""
@@ -64,6 +65,7 @@ class DrawingOptions:
     alike: int = 2
     foreground: float = 3.0
     telling: float = 2.0
+    changing: float = 1.0
     most_characters: int = 4
     crowds: float = 0.0
     settle: bool = False

@@ -34,7 +34,14 @@ from torch import Tensor
 
 from training.commissions import Commission, Commissions, DrawingOptions
 from training.coupling import free_markings
-from training.labels import GROUPS, TOKEN, telling_tokens, token_labels, unsettled_tokens
+from training.labels import (
+    GROUPS,
+    TOKEN,
+    differing_tokens,
+    telling_tokens,
+    token_labels,
+    unsettled_tokens,
+)
 from training.pictures import PictureGroup, group_pictures
 from training.samples import Size
 from training.sequence import Sequence
@@ -42,6 +49,8 @@ from training.storyworld.scene import Scene, layout
 
 # Up to so many references make a group.
 ALIKE = (0, 1, 4)
+# A picture that differs from the one before in a greater share of its tokens is another picture.
+MOST_CHANGED = 0.3
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,8 @@ class DrawingBatches:
                 slots.append(slot)
                 distances.append(picture - j)
             spans.append(see(sequence, picture, commission.window))
-            target_weights.append(self._weight(commission.target, targets[row], shown))
+            before = pixels[-1] if picture - 1 in commission.window else None
+            target_weights.append(self._weight(commission.target, targets[row], shown, before))
             settled.append(self._settled(commission.target, targets[row], shown))
             markings.append(free_markings(commission.target, shown))
         index, mask, shift = pad_rows(spans)
@@ -137,10 +147,15 @@ class DrawingBatches:
         return ~unsettled_tokens(scene, pixels, shown).reshape(-1)
 
     def _weight(
-        self, scene: Scene | None, pixels: NDArray[np.uint8], earlier: Listing[Scene]
+        self,
+        scene: Scene | None,
+        pixels: NDArray[np.uint8],
+        earlier: Listing[Scene],
+        before: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.float32]:
         """The loss's weight per latent token, at full size: more where things stand, and more
-        again where small things are seen that text or the `earlier` pictures tell of."""
+        again where small things are seen that text or the `earlier` pictures tell of, or where few
+        things differ from the picture `before`."""
         weight = np.ones((pixels.shape[0] // TOKEN, pixels.shape[1] // TOKEN), np.float32)
         if scene is None:
             return weight.reshape(-1)
@@ -153,6 +168,10 @@ class DrawingBatches:
             weight[rows, columns] = self.options.foreground
         if self.options.telling != 1.0:
             weight[telling_tokens(scene, pixels, earlier)] *= self.options.telling
+        if self.options.changing != 1.0 and before is not None:
+            changed = differing_tokens(pixels, before)
+            if changed.mean() < MOST_CHANGED:
+                weight[changed] *= self.options.changing
         return (weight / weight.mean()).reshape(-1)
 
 

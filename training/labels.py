@@ -166,7 +166,12 @@ def _changed(
     """Which latent tokens of `pixels` look different with `characters` in the scene."""
     if characters == scene.characters:
         return np.zeros((scene.size[1] // TOKEN, scene.size[0] // TOKEN), bool)
-    change = np.abs(pixels.astype(np.float32) - render(scene.with_(characters=characters))).mean(-1)
+    return differing_tokens(pixels, render(scene.with_(characters=characters)))
+
+
+def differing_tokens(pixels: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which latent tokens [h, w] of two pictures [H, W, 4] of one size look different."""
+    change = np.abs(pixels.astype(np.float32) - others).mean(-1)
     rows, columns = change.shape[0] // TOKEN, change.shape[1] // TOKEN
     return change.reshape(rows, TOKEN, columns, TOKEN).mean((1, 3)) > _SHOWN
 

@@ -31,6 +31,7 @@ from training.emphasis import (  # noqa: E402
     turning_points,
 )
 from training.errors import TrainingError  # noqa: E402
+from training.labels import differing_tokens  # noqa: E402
 from training.loop import train  # noqa: E402
 from training.models import named_config  # noqa: E402
 from training.reading import PlannerBatches, PlannerOptions  # noqa: E402
@@ -550,3 +551,23 @@ def test_drawings_with_about_as_many_references_are_drawn_together(checkpoint: P
     ranges = [(int(r.min()), int(r.max())) for r in references]
     assert ranges[0] == (0, 0) and ranges[1] == (1, 1)
     assert ranges[2][0] >= 2 and ranges[2][1] <= 4 < ranges[3][0] and ranges[3][1] <= 9
+
+
+def test_what_an_edit_changes_counts_more_where_most_of_the_picture_stays(checkpoint: Path) -> None:
+    options = DrawingOptions(
+        pictures=12, base=(128, 128), other_sizes=0.0, tasks=("edit",), weights=(1.0,)
+    )
+    path = checkpoint / "tokenizer.json"
+    (plain,) = DrawingBatches(options, 5, path)(0)
+    (counted,) = DrawingBatches(replace(options, changing=3.0), 5, path)(0)
+    few = 0
+    for row, reference in zip(plain.reference_rows.tolist(), plain.references, strict=True):
+        changed = differing_tokens(plain.target[row].numpy(), reference.numpy()).reshape(-1)
+        times = counted.weight[row] / plain.weight[row]
+        if 0 < changed.mean() < 0.3:
+            few += 1
+            torch.testing.assert_close(times[changed] / times[~changed].mean(),
+                                       torch.full((int(changed.sum()),), 3.0))  # fmt: skip
+        else:
+            torch.testing.assert_close(times, torch.ones_like(times))
+    assert 0 < few < 12
