@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.changes import CHANGES, change_of
 from training.storyworld.documents import Document, Picture, Text, Turn, sample_document
-from training.storyworld.documents.references import GIVEN, MOST_TOGETHER
+from training.storyworld.documents.references import GIVEN
 from training.storyworld.documents.thinking import ASKS
 from training.storyworld.render import render
 from training.storyworld.sampling import sample_scene
-from training.storyworld.scene import Scene
+from training.storyworld.scene import MAX_CHARACTERS, Scene
 
 HELD_OUT_SEED = 20261121
 USUAL_SIZE = (256, 256)
@@ -184,14 +184,14 @@ def compose_examples(count: int, references: int) -> list[Example]:
     together, a third as many again choose some of that many."""
     most = min(references, MOST_GIVEN)
     numbers = [max(1, most - i % 2) for i in range(count)]
-    if references > MOST_TOGETHER:
+    if references > MAX_CHARACTERS:
         numbers += [min(references, max(GIVEN))] * -(-count // 3)
 
     def brings(number: int) -> Callable[[Document], bool]:
         def accept(document: Document) -> bool:
             *given, drawn = document.pictures()
             together = len(drawn.scene.characters) if drawn.scene else 0
-            return len(given) == number and (together == number or number > MOST_TOGETHER)
+            return len(given) == number and (together == number or number > MAX_CHARACTERS)
 
         return accept
 

@@ -24,7 +24,7 @@ from training.storyworld.documents import (
 from training.storyworld.documents.dice import Dice
 from training.storyworld.documents.edits import Edit, sample_edit
 from training.storyworld.documents.plots import PLOTS
-from training.storyworld.documents.references import GIVEN, MOST_TOGETHER, ORDINALS
+from training.storyworld.documents.references import GIVEN, ORDINALS
 from training.storyworld.documents.stories import choose_beats
 from training.storyworld.documents.wording import NUMBERS
 from training.storyworld.sampling import sample_scene
@@ -33,6 +33,7 @@ from training.storyworld.scene import (
     COLORS,
     FORMS,
     KINDS,
+    MAX_CHARACTERS,
     PLACES,
     PROPS,
     Scene,
@@ -166,7 +167,7 @@ def test_of_many_given_pictures_the_words_say_which_are_drawn() -> None:
         cast = [picture.scene.characters[0] for picture in given]
         together = {(c.kind, c.color, c.markings) for c in drawn.scene.characters}
         chosen = [i for i, c in enumerate(cast) if (c.kind, c.color, c.markings) in together]
-        assert len(chosen) == len(drawn.scene.characters) <= MOST_TOGETHER
+        assert len(chosen) == len(drawn.scene.characters) <= MAX_CHARACTERS
         if len(chosen) == len(given):
             continue
         words = next(p.text for p in document.turns[0].parts if isinstance(p, Text)).lower()

@@ -89,17 +89,10 @@ def _predictions(
 
 @dataclass(frozen=True)
 class Drawn:
-    """A commission and the pixels that were drawn for it, [H, W, 4] straight RGBA: by the number of
-    steps, and in the most steps once more from other noise."""
+    """A commission, and what a reader sees in the pictures drawn for it, by number of steps."""
 
     commission: Commission
-    by_steps: dict[int, NDArray[np.uint8]]
-    again: NDArray[np.uint8]
-
-    @property
-    def best(self) -> NDArray[np.uint8]:
-        """Drawn in the most steps."""
-        return self.by_steps[max(self.by_steps)]
+    seen: dict[int, Reading]
 
 
 @torch.no_grad()
@@ -119,6 +112,7 @@ def pictures(
     drawn: list[Drawn] = []
     errors: list[NDArray[np.float32]] = []
     marked: list[NDArray[np.float32]] = []
+    alike: list[float] = []
     for group in _groups(batches.commissions, options.base, count):
         drawing = batches.collate(group, options.base)
         context = build_context(planner, visualizer, decoder, drawing)
@@ -136,17 +130,18 @@ def pictures(
             by_steps[steps] = _draw(visualizer, decoder, context, noise[0], times)
             seconds[steps] += time.perf_counter() - began
         again = _draw(visualizer, decoder, context, noise[1], offered[most])
+        alike += [_psnr(a, b) for a, b in zip(by_steps[most], again, strict=True)]
         drawn += [
-            Drawn(c, {steps: pixels[i] for steps, pixels in by_steps.items()}, again[i])
+            Drawn(c, {steps: read(pixels[i]) for steps, pixels in by_steps.items()})
             for i, c in enumerate(group)
         ]
-    found = _read_measures(drawn)
+    found = {"slots right": _slots_right(drawn, most), **_identity_measures(drawn, most)}
     for steps in offered:
         found[counted(steps)] = _slots_right(drawn, steps)
         found[f"{counted(steps)}, time"] = seconds[steps] / len(drawn)
     found["visual loss"] = float(np.mean(np.concatenate(errors)))
     found["markings' loss"] = float(np.mean(np.concatenate(marked))) if marked else float("nan")
-    found["diversity"] = float(np.mean([_psnr(d.best, d.again) for d in drawn]))
+    found["diversity"] = float(np.mean(alike))
     return found
 
 
@@ -190,22 +185,20 @@ def _missed(visualizer: Visualizer, context: Context, noise: Tensor) -> NDArray[
     return mean
 
 
-def _read_measures(drawn: Sequence[Drawn]) -> Measures:
-    """What a reader says of the pictures drawn in the most steps."""
-    slots, same, later = Tally(), Tally(), Tally()
+def _identity_measures(drawn: Sequence[Drawn], steps: int) -> Measures:
+    """What was kept, and what should not have been, in the pictures drawn in `steps` that have
+    pictures before them."""
+    same, later = Tally(), Tally()
     repeated: list[bool] = []
     for one in drawn:
-        scene, seen = _scene(one.commission), read(one.best)
-        judged = judge(wanted_from_scene(scene), seen)
-        slots.update(judged)
+        scene, seen = _scene(one.commission), one.seen[steps]
         earlier = one.commission.shown
         if earlier:
-            later.update(judged)
+            later.update(judge(wanted_from_scene(scene), seen))
             same.update(identities(_known(scene, earlier), seen))
             repeated += _repeats(scene, earlier[-1], seen)
     named, markings, wrong = same.share("named"), same.share("markings"), later.share()
     return {
-        "slots right": _number(slots.share()),
         "named identity": _number(named),
         "markings": _number(markings),
         "contradictions": 1 - _number(wrong),
@@ -218,7 +211,7 @@ def _slots_right(drawn: Sequence[Drawn], steps: int) -> float:
     slots = Tally()
     for one in drawn:
         wanted = wanted_from_scene(_scene(one.commission))
-        slots.update(judge(wanted, read(one.by_steps[steps])))
+        slots.update(judge(wanted, one.seen[steps]))
     return _number(slots.share())
 
 

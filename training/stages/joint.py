@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from training.checkpoint import load_checkpoint
 from training.errors import TrainingError
 from training.models import ModelConfig
 from training.reading import PlannerBatch, PlannerOptions
@@ -54,7 +55,7 @@ class JointStage:
         if draws.visits != 1:
             raise TrainingError(f"joint: options: visualizer: visits is {draws.visits}, expected 1")
         self.reading = PlannerStage(config, reads, seed, start=start)
-        drawn = start if (start / "visualizer.safetensors").is_file() else None
+        drawn = start if load_checkpoint(start).visualizer is not None else None
         self.drawing = VisualizerStage(config, draws, seed, planner=start, vae=vae, start=drawn)
         # One planner for both, which is not frozen: so the window carries gradients into it.
         self.drawing.studio = replace(self.drawing.studio, planner=self.reading.planner)

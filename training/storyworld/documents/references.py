@@ -26,10 +26,12 @@ from training.storyworld.documents.wording import (
 from training.storyworld.sampling import different_characters, place_characters, sample_scene
 from training.storyworld.scene import (
     ACTIONS,
+    MAX_CHARACTERS,
     PLACES,
     PROPS,
     TIMES,
     WEATHERS,
+    Character,
     Prop,
     Scene,
 )
@@ -49,9 +51,8 @@ SOME = (
 ORDINALS = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth",
 )  # fmt: skip
-# How many pictures are given; of more than `MOST_TOGETHER` only some are drawn together.
+# How many pictures are given; of more than `MAX_CHARACTERS` only some are drawn together.
 GIVEN = {1: 0.2, 2: 0.36, 3: 0.16, 4: 0.08, 5: 0.04, 6: 0.04, 7: 0.03, 8: 0.03, 9: 0.06}
-MOST_TOGETHER = 4
 ALONE = (
     "Draw {it} again{tail}.", "Show {it}{tail}.", "The same {kind}{tail}.",
     "A new picture of this {kind}{tail}, please.", "Draw this {kind}{tail}.",
@@ -70,7 +71,7 @@ def compose_document(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
     size, size_word = sample_size(dice, 0.08)
     asked: dict[str, Any] = {"pictures": 1, "style": style}
     chosen = list(range(count))
-    if count > MOST_TOGETHER or (count > 2 and dice.chance(0.2)):
+    if count > MAX_CHARACTERS or (count > 2 and dice.chance(0.2)):
         chosen = sorted(dice.some(chosen, 2 if count == 3 or dice.chance(0.6) else 3))
     scene, tail = _together(dice, [sources[i] for i in chosen], size, asked)
     if size_word:
@@ -81,23 +82,24 @@ def compose_document(dice: Dice, held_out: bool) -> tuple[Turn, ...]:
         it = dice.pick(("it", f"this {kind}", "this one", f"the {kind}"))
         words = dice.pick(ALONE).replace("{it}", it).replace("{kind}", kind)
     else:
-        all_of_them = len(chosen) == count
-        form = dice.pick(TOGETHER if all_of_them else SOME)
-        if all_of_them or dice.chance(0.7):
-            colored = len({c.kind for c in cast}) < count
-            looks = [cast[i] for i in chosen]
-            names = listed([f"the {f'{c.color} ' * colored}{c.kind}" for c in looks])
-        else:
-            places = listed([f"the {ORDINALS[i]}" for i in chosen])
-            names = f"the ones from {places} picture"
+        form = dice.pick(TOGETHER if len(chosen) == count else SOME)
         words = form.replace("{all}", "both" if count == 2 else f"all {NUMBERS[count]}")
-        words = words.replace("{names}", names)
+        words = words.replace("{names}", _names(dice, cast, chosen))
     pictures: tuple[Part, ...] = tuple(given(s) for s in sources)
     order = Text(capital(words.replace("{tail}", tail)))
     parts = (*pictures, order) if dice.chance(0.8) else (order, *pictures)
     asked["characters"] = [full_slots(c) for c in scene.characters]
     answer = [Text(_answer(dice, count, len(chosen)))] if dice.chance(0.7) else []
     return Turn("user", parts, asked=asked), Turn("assistant", (*answer, draw(scene, dice)))
+
+
+def _names(dice: Dice, cast: Sequence[Character], chosen: Sequence[int]) -> str:
+    """The `chosen` of the figures `cast` by name or, where they are not all, by place at times."""
+    if len(chosen) == len(cast) or dice.chance(0.7):
+        colored = len({c.kind for c in cast}) < len(cast)
+        looks = [cast[i] for i in chosen]
+        return listed([f"the {c.color} {c.kind}" if colored else f"the {c.kind}" for c in looks])
+    return f"the ones from {listed([f'the {ORDINALS[i]}' for i in chosen])} picture"
 
 
 def _answer(dice: Dice, count: int, drawn: int) -> str:
