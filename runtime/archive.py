@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -68,8 +69,8 @@ class SessionRecord:
 
 
 def save_session(session: Session, folder: Path) -> Path:
-    """Write the session; raises `OutputError`, and then the folder holds what it held before."""
-    pending = folder / (ARRAYS + ".new")
+    """Write the session; raises `OutputError`, and then the folder is as it was before."""
+    pending, new = folder / (ARRAYS + ".new"), not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -77,6 +78,10 @@ def save_session(session: Session, folder: Path) -> Path:
             os.replace(pending, folder / ARRAYS)
         finally:
             pending.unlink(missing_ok=True)
+            if new:
+                # Goes only where it is empty: nothing was saved.
+                with suppress(OSError):
+                    folder.rmdir()
         # Left over from a session that had its record beside the arrays.
         (folder / RECORD).unlink(missing_ok=True)
     except OSError as error:

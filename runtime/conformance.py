@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from runtime.errors import SessionError
 from runtime.grammar import Grammar, Mask, Mode, State
 from runtime.sampling import choose
 
@@ -58,8 +59,11 @@ def _places(session: Session) -> Iterator[tuple[int, int, State, Mask]]:
 
     grammar, state = _grammar(session), State()
     turn = session.history.turns[-1].length
+    answers = turn + np.flatnonzero(tokens[turn:] == special.assistant)
+    if not answers.size:
+        raise SessionError("tag_choices: expected an answer in the last turn, found none")
     # The engine needs a token to run on: the one before the answer's first.
-    planner.rewind(turn + int(np.flatnonzero(tokens[turn:] == special.assistant)[0]))
+    planner.rewind(int(answers[0]))
     try:
         put_back()
         while planner.length < end:

@@ -196,7 +196,7 @@ def test_a_record_beside_the_arrays_is_read(rt: Runtime, kept: Path, saved: Path
         "os.replace",
     ],
 )
-def test_a_save_that_fails_leaves_the_old_session(
+def test_a_save_that_fails_leaves_what_there_was(
     rt: Runtime, saved: Path, step: str, stop: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = rt.restore(saved)
@@ -206,10 +206,13 @@ def test_a_save_that_fails_leaves_the_old_session(
     def fail(*_: object, **__: object) -> None:
         raise stop
 
-    with monkeypatch.context() as patch:
-        patch.setattr(step, fail)
-        with pytest.raises(OutputError if isinstance(stop, OSError) else KeyboardInterrupt):
-            chat.save(saved)
+    first = saved.parent / "first"
+    for folder in (saved, first):
+        with monkeypatch.context() as patch:
+            patch.setattr(step, fail)
+            with pytest.raises(OutputError if isinstance(stop, OSError) else KeyboardInterrupt):
+                chat.save(folder)
+    assert not first.exists()
     assert [file.name for file in saved.iterdir()] == ["session.npz"]
     assert digest(rt, saved) == before
     assert rt.restore(chat.save(saved)).turns == 3

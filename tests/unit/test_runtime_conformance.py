@@ -93,3 +93,12 @@ def test_a_failing_engine_leaves_the_session_whole(
 def test_there_must_be_an_answer_to_look_at(rt: Runtime) -> None:
     with pytest.raises(SessionError, match="expected a session with an answer"):
         rt.session().tag_choices(SEED)
+
+
+def test_a_session_whose_answer_is_gone_is_refused(rt: Runtime) -> None:
+    session = rt.session()
+    session.generate(PROMPT, seed=SEED)
+    tokens = session.planner.tokens
+    tokens[tokens == SPECIAL.assistant] = SPECIAL.eos
+    with pytest.raises(SessionError, match="expected an answer in the last turn"):
+        session.tag_choices(SEED)
