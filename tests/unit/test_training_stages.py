@@ -108,6 +108,29 @@ def test_vae_stage_refines_the_decoder_alone(tmp_path: Path, checkpoint: Path) -
         VAEStage(TINY, options, 0)
 
 
+def test_an_anchor_holds_the_latents(tmp_path: Path, checkpoint: Path) -> None:
+    batch = torch.randint(0, 256, (2, 64, 64, 4), dtype=torch.uint8)
+    losses = {}
+    for anchor in (0.0, 10.0):
+        stage = VAEStage(TINY, VAEOptions(batch=4, crop=64, anchor=anchor), 0, start=checkpoint)
+        start = load_checkpoint(checkpoint).vae
+        last = stage.model.encoder[-1]
+        assert start is not None and isinstance(last, torch.nn.Conv2d)
+        # A tenth of a deviation in every channel.
+        last.bias.data += 0.1 * start.scale.flatten()
+        torch.manual_seed(1)
+        ((loss, metrics),) = stage.losses(batch, 0)
+        losses[anchor] = loss.item()
+        assert ("moved" in metrics) == (anchor > 0)
+    assert metrics["moved"] == pytest.approx(0.1, rel=0.05)
+    assert losses[10.0] - losses[0.0] == pytest.approx(10 * 0.1**2, rel=0.1)
+    train(stage, ONCE, tmp_path, 0)
+    after = load_checkpoint(tmp_path / "checkpoint").vae
+    assert after is not None and torch.equal(after.scale, start.scale)
+    with pytest.raises(TrainingError, match="anchor needs a checkpoint"):
+        VAEStage(TINY, VAEOptions(anchor=1.0), 0)
+
+
 def test_a_stage_refuses_a_start_of_another_configuration(checkpoint: Path) -> None:
     wider = replace(TINY, vae=replace(TINY.vae, blocks=(0, 1, 1, 1)))
     with pytest.raises(TrainingError, match=r"its vae is of another configuration: expected VAE"):

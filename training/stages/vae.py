@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ _TRIES = 1000
 class VAEOptions:
     """`batch` crops of `crop` pixels a side, from the storyworld or, with `data`, from the pictures
     of a folder of shards. With `decoder_only` the encoder stays, and so do the latents that a
-    visualizer has learned to make."""
+    visualizer has learned to make. With `anchor` it may move, at a cost of `anchor` times the
+    squared distance, in deviations, to the latents of the encoder that was started from."""
 
     batch: int = 32
     crop: int = 128
@@ -58,6 +60,7 @@ class VAEOptions:
     edge_weight: float = 0.5
     latent_weight: float = 1e-3
     decoder_only: bool = False
+    anchor: float = 0.0
 
 
 class VAEBatches:
@@ -118,18 +121,23 @@ class VAEStage:
     def __init__(
         self, config: ModelConfig, options: VAEOptions, seed: int, start: Path | None = None
     ) -> None:
-        if options.decoder_only and start is None:
-            raise TrainingError("decoder_only needs a checkpoint to start from: its encoder stays")
+        stays = options.decoder_only or options.anchor > 0
+        if stays and start is None:
+            name = "decoder_only" if options.decoder_only else "anchor"
+            raise TrainingError(f"{name} needs a checkpoint to start from: its latents stay")
         self.config, self.options = config, options
         model = VAE(config.vae) if start is None else load_model(start, "vae", config)
         self.model = model.to(memory_format=torch.channels_last)
         self.model.encoder.requires_grad_(not options.decoder_only)
-        self.normal = self.model.shift.clone(), self.model.scale.clone()
+        self.anchor = deepcopy(self.model.encoder).requires_grad_(False) if options.anchor else None
+        self.normal = (self.model.shift.clone(), self.model.scale.clone()) if stays else None
         self._normalise(0.0, 1.0)
         self.batches = VAEBatches(options, seed)
 
     def to(self, device: torch.device) -> None:
         self.model.to(device)
+        if self.anchor is not None:
+            self.anchor.to(device)
 
     def losses(self, batch: Tensor, step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         pixels = premultiply(batch).contiguous(memory_format=torch.channels_last)
@@ -148,12 +156,25 @@ class VAEStage:
             "psnr": float(-10 * mse.log10()),
             "latent_rms": float(latent.detach().float().square().mean().sqrt()),
         }
+        if self.anchor is not None:
+            moved = self._moved(pixels, latent)
+            metrics["moved"] = moved.item() ** 0.5
+            loss = loss + self.options.anchor * moved
+            metrics["loss"] = loss.item()
         yield loss, metrics
+
+    def _moved(self, pixels: Tensor, latent: Tensor) -> Tensor:
+        """The mean squared distance of `latent` from where the anchor has it, in deviations."""
+        assert self.anchor is not None and self.normal is not None
+        with torch.no_grad(), mixed_precision(pixels.device):
+            before = self.anchor(pixels * 2 - 1)
+        scale = self.normal[1].to(pixels.device)
+        return ((latent.float() - before.float()) / scale).square().mean()
 
     @torch.no_grad()
     def save(self, folder: Path, step: int) -> None:
         """Writes the checkpoint, with the latent's mean and deviation per channel."""
-        self._normalise(*(self.normal if self.options.decoder_only else self._measured()))
+        self._normalise(*(self.normal or self._measured()))
         training = {"stage": "vae", "step": step}
         save_checkpoint(folder / "checkpoint", self.config, vae=self.model, training=training)
         self._normalise(0.0, 1.0)
