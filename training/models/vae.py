@@ -1,9 +1,9 @@
 """The autoencoder: RGBA pixels to a 16x smaller latent of 48 channels, and back.
 
-Patchify 2, then three convolutional halvings. The posterior has a fixed small variance (noise is
-added in training), so encoding is one deterministic pass. Colours are premultiplied by alpha
-inside, so what is invisible costs nothing. Latents outside have about zero mean and unit variance
-per channel: `shift` and `scale` are measured once after training.
+Patchify 2, then three convolutional halvings. Noise is added to the latent in training and not
+learned, so encoding is one deterministic pass. Colours are premultiplied by alpha inside, so what
+is invisible costs nothing. Latents outside have about zero mean and unit variance per channel:
+`shift` and `scale` are measured once after training.
 
 | tensor | shape | dtype |
 | --- | --- | --- |

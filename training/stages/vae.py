@@ -1,7 +1,7 @@
 """Stage `vae`: reconstruction of storyworld renders or of one's own pictures, with alpha.
 
-The latent gets Gaussian noise of a fixed size in training (a posterior of fixed variance), so a
-slightly wrong latent still decodes to a clean picture.
+The latent gets Gaussian noise in training, of another size for every crop, so that an exact latent
+decodes exactly and a slightly wrong one still to a clean picture.
 
 | batch | shape | dtype |
 | --- | --- | --- |
@@ -48,9 +48,10 @@ _TRIES = 1000
 @dataclass(frozen=True)
 class VAEOptions:
     """`batch` crops of `crop` pixels a side, from the storyworld or, with `data`, from the pictures
-    of a folder of shards. With `decoder_only` the encoder stays, and so do the latents that a
-    visualizer has learned to make. With `anchor` it may move, at a cost of `anchor` times the
-    squared distance, in deviations, to the latents of the encoder that was started from."""
+    of a folder of shards. The noise of a crop's latent has a deviation of anything from 0 to twice
+    `noise`. With `decoder_only` the encoder stays, and so do the latents that a visualizer has
+    learned to make. With `anchor` it may move, at a cost of `anchor` times the squared distance, in
+    deviations, to the latents of the encoder that was started from."""
 
     batch: int = 32
     crop: int = 128
@@ -143,7 +144,8 @@ class VAEStage:
         pixels = premultiply(batch).contiguous(memory_format=torch.channels_last)
         with mixed_precision(batch.device):
             latent = self.model.encode(pixels)
-            noisy = latent + self.options.noise * torch.randn_like(latent)
+            deviation = 2 * self.options.noise * torch.rand_like(latent[:, :1, :1, :1])
+            noisy = latent + deviation * torch.randn_like(latent)
             decoded = self.model.decode(noisy).float()
         error = decoded - pixels
         loss = error.abs().mean() + self.options.squared_weight * error.square().mean()
