@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from training.checkpoint import TOKENIZER, load_checkpoint, save_checkpoint
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.errors import TrainingError
-from training.frozen import load_model
+from training.frozen import model_of
 from training.models import ModelConfig
 
 # The models of a checkpoint; the first of them that is asked for says what it was trained for.
@@ -63,47 +63,55 @@ def blend(parts: dict[str, list[Part]], output: Path) -> Path:
     named = [name for name in MODELS if parts.get(name)]
     if not named:
         raise TrainingError(f"expected --{', --'.join(MODELS)} or several of them, found none")
-    lead = load_checkpoint(parts[named[0]][0].folder)
-    for part in parts.get("visualizer", []):
-        found = load_checkpoint(part.folder).training.get("schedule")
-        if found != lead.training.get("schedule"):
-            raise TrainingError(
-                f"{part.folder}: expected the schedule of {lead.folder}, found {found}; blend what "
-                "was trained for the same steps"
-            )
+    folders = dict.fromkeys(part.folder for name in named for part in parts[name])
+    opened = {folder: load_checkpoint(folder) for folder in folders}
+    lead = opened[parts[named[0]][0].folder]
+    _check_schedules([opened[part.folder] for part in parts.get("visualizer", [])])
     return save_checkpoint(
         output,
         lead.config,
-        tokenizer_path=_tokenizer(parts.get("planner", [])),
+        tokenizer_path=_tokenizer([opened[part.folder] for part in parts.get("planner", [])]),
         training=lead.training,
-        **{name: _mean(name, parts[name], lead.config) for name in named},
+        **{
+            name: _mean(name, [(opened[p.folder], p.share) for p in parts[name]], lead.config)
+            for name in named
+        },
     )
 
 
-def _mean(name: str, parts: Sequence[Part], config: ModelConfig) -> Any:
+def _check_schedules(checkpoints: Sequence[Checkpoint]) -> None:
+    for checkpoint in checkpoints:
+        found, expected = (c.training.get("schedule") for c in (checkpoint, checkpoints[0]))
+        if found != expected:
+            raise TrainingError(
+                f"{checkpoint.folder}: expected the schedule of {checkpoints[0].folder}, found "
+                f"{found}; blend what was trained for the same steps"
+            )
+
+
+def _mean(name: str, parts: Sequence[tuple[Checkpoint, float]], config: ModelConfig) -> Any:
     """The model `name` whose every weight is the mean of the parts', by their shares."""
-    models = [load_model(part.folder, name, config) for part in parts]
+    models = [model_of(checkpoint, name, config) for checkpoint, _ in parts]
+    shares = [share for _, share in parts]
     states = [model.state_dict() for model in models]
     mean = {
-        key: sum(part.share * state[key] for part, state in zip(parts, states, strict=True))
+        key: sum(share * state[key] for share, state in zip(shares, states, strict=True))
         for key in states[0]
     }
     models[0].load_state_dict(mean)
     return models[0]
 
 
-def _tokenizer(parts: Sequence[Part]) -> Path | None:
-    """The tokenizer that all parts have."""
-    if not parts:
-        return None
-    first, *others = [part.folder / TOKENIZER for part in parts]
-    for other in others:
-        if other.read_bytes() != first.read_bytes():
+def _tokenizer(checkpoints: Sequence[Checkpoint]) -> Path | None:
+    """The tokenizer that all checkpoints have."""
+    words = [c.tokenizer_path and c.tokenizer_path.read_bytes() for c in checkpoints]
+    for checkpoint, found in zip(checkpoints, words, strict=True):
+        if found != words[0]:
             raise TrainingError(
-                f"{other}: expected the tokenizer of {first}, found another one; its planner reads "
-                "other words"
+                f"{checkpoint.folder}: expected the tokenizer of {checkpoints[0].folder}, found "
+                "another one; its planner reads other words"
             )
-    return first
+    return checkpoints[0].tokenizer_path if checkpoints else None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.checkpoint import load_checkpoint, save_checkpoint
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.commissions import DrawingOptions
 from training.device import mixed_precision, moved
 from training.drawing import Drawing, DrawingBatches
@@ -31,16 +31,20 @@ _MADE_BY = {
 
 def load_model(folder: Path, name: str, config: ModelConfig) -> Any:
     """The model `name` of the checkpoint in `folder`, which has to be `config`'s."""
-    checkpoint = load_checkpoint(folder)
+    return model_of(load_checkpoint(folder), name, config)
+
+
+def model_of(checkpoint: Checkpoint, name: str, config: ModelConfig) -> Any:
+    """The model `name` of `checkpoint`, which has to be `config`'s."""
     model = getattr(checkpoint, name)
     if model is None:
-        raise TrainingError(f"{folder} holds no {name}; train that stage first")
+        raise TrainingError(f"{checkpoint.folder} holds no {name}; train that stage first")
     for part in _MADE_BY[name]:
         found, wanted = getattr(checkpoint.config, part), getattr(config, part)
         if found != wanted:
             raise TrainingError(
-                f"{folder}: its {name} is of another configuration: expected {wanted}, found "
-                f"{found}; train that stage again, or take the code that it was trained with"
+                f"{checkpoint.folder}: its {name} is of another configuration: expected {wanted}, "
+                f"found {found}; train that stage again, or take the code that it was trained with"
             )
     return model
 

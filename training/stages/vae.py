@@ -130,7 +130,9 @@ class VAEStage:
         model = VAE(config.vae) if start is None else load_model(start, "vae", config)
         self.model = model.to(memory_format=torch.channels_last)
         self.model.encoder.requires_grad_(not options.decoder_only)
-        self.anchor = deepcopy(self.model.encoder).requires_grad_(False) if options.anchor else None
+        self.anchor = (
+            deepcopy(self.model.encoder).requires_grad_(False) if options.anchor > 0 else None
+        )
         self.normal = (self.model.shift.clone(), self.model.scale.clone()) if stays else None
         self._normalise(0.0, 1.0)
         self.batches = VAEBatches(options, seed)
